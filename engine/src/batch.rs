@@ -1,0 +1,477 @@
+//! A batch as its handler sees it, and the proof that it was decided.
+//!
+//! The shard owns the items and the verdicts; a handler borrows both through a [`Group`]. So a
+//! handler that panics, or that leaks what it was given, loses nothing. A [`Settled`] can only be
+//! made by a `settle_…` method, each of which takes the group by value and decides about every
+//! item: a handler that forgets one, settles twice, or returns another batch's proof does not
+//! compile. The lifetime `'b` brands the two; it is invariant, and every call of a handler has its
+//! own.
+//!
+//! ```compile_fail,E0308
+//! use engine::{Batch, Handler, Item, Settled};
+//!
+//! struct Row(u64);
+//! impl Item for Row {
+//!     type Key<'a> = ();
+//!     fn key(&self) {}
+//! }
+//!
+//! struct Forgetful;
+//! impl Handler for Forgetful {
+//!     type Item = Row;
+//!     type Reply = ();
+//!     type Error = ();
+//!     fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+//!         println!("{}", batch.items().len());
+//!     } // error[E0308]: no `Settled` to return
+//! }
+//! ```
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::arena::Block;
+use crate::item::Item;
+use crate::verdict::{Failure, Trigger, Verdict};
+
+/// One batch: items of one key, contiguous, oldest first. Never empty.
+///
+/// There is no way to make one but to be a [`Handler`](crate::Handler), or to ask
+/// [`testing::with_batch`](crate::testing::with_batch).
+#[must_use = "a batch is settled by one of its `settle_…` methods"]
+pub struct Group<'b, T: Item, R, E> {
+    desk: &'b mut Desk<T, R, E>,
+    brand: Brand<'b>,
+}
+
+/// Invariant in `'b`: neither a longer nor a shorter lifetime will do.
+type Brand<'b> = PhantomData<Cell<&'b ()>>;
+
+/// The proof that a batch was decided, item by item.
+#[must_use = "return it from `handle`"]
+pub struct Settled<'b>(Brand<'b>);
+
+impl fmt::Debug for Settled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Settled")
+    }
+}
+
+impl<T: Item, R, E> fmt::Debug for Group<'_, T, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("items", &self.desk.block.len())
+            .field("trigger", &self.desk.trigger)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'b, T: Item, R, E> Group<'b, T, R, E> {
+    pub(crate) fn new(desk: &'b mut Desk<T, R, E>) -> Self {
+        Self { desk, brand: PhantomData }
+    }
+
+    /// The key that all items here have, borrowed from the first of them.
+    #[must_use]
+    pub fn key(&self) -> T::Key<'_> {
+        self.desk.block.items()[0].key()
+    }
+
+    /// The items, oldest first; at least one.
+    #[must_use]
+    pub fn items(&self) -> &[T] {
+        self.desk.block.items()
+    }
+
+    /// The number of items; at least one.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        self.desk.block.len()
+    }
+
+    /// Why the batch was handed over now.
+    #[must_use]
+    pub fn trigger(&self) -> Trigger {
+        self.desk.trigger
+    }
+
+    /// Decides about each item in turn.
+    ///
+    /// # Panics
+    ///
+    /// If `decide` panics, the item at hand fails as [`Panicked`](Failure::Panicked), those before
+    /// it keep their verdicts, and those after it go back to the head of their key: the next
+    /// handler call gets them.
+    pub fn settle_each(self, mut decide: impl FnMut(&T) -> Verdict<R, E>) -> Settled<'b> {
+        let Desk { block, progress, outcomes, .. } = self.desk;
+        let items = block.items();
+        progress.stage = Stage::Each;
+        let mut count = Count::of(progress);
+        match outcomes {
+            None => {
+                for item in items {
+                    count.take_up();
+                    let verdict = decide(item);
+                    count.decided(&verdict);
+                }
+            }
+            Some(outcomes) => {
+                for item in items {
+                    count.take_up();
+                    let verdict = decide(item);
+                    count.decided(&verdict);
+                    outcomes.push((count.place(), outcome(verdict)));
+                }
+            }
+        }
+        Settled(self.brand)
+    }
+
+    /// Decides about each item in turn, and gives each away: for handlers that pass items on. There
+    /// is no trying again, since the item is gone.
+    ///
+    /// # Panics
+    ///
+    /// As [`settle_each`](Self::settle_each); the item at hand is dropped by the panic.
+    pub fn settle_owned(self, mut decide: impl FnMut(T) -> Result<R, E>) -> Settled<'b> {
+        let Desk { block, progress, outcomes, .. } = self.desk;
+        progress.stage = Stage::Owned;
+        let mut count = Count::of(progress);
+        while let Some(item) = block.pop_front() {
+            count.take_up();
+            let verdict = match decide(item) {
+                Ok(reply) => Verdict::Done(reply),
+                Err(error) => Verdict::Failed(error),
+            };
+            count.decided(&verdict);
+            if let Some(outcomes) = outcomes {
+                outcomes.push((count.place(), outcome(verdict)));
+            }
+        }
+        Settled(self.brand)
+    }
+
+    /// Decides about all items at once: they are done together or fail together.
+    ///
+    /// # Panics
+    ///
+    /// If `decide` panics, all items fail as [`Panicked`](Failure::Panicked).
+    pub fn settle_all(self, decide: impl FnOnce(T::Key<'_>, &[T]) -> Result<R, E>) -> Settled<'b>
+    where
+        R: Clone,
+        E: Clone,
+    {
+        let Desk { block, progress, outcomes, .. } = self.desk;
+        let items = block.items();
+        let result = decide(items[0].key(), items);
+        progress.stage = Stage::Each;
+        match &result {
+            Ok(_) => progress.done += items.len(),
+            Err(_) => progress.failed += items.len(),
+        }
+        if let Some(outcomes) = outcomes {
+            let all = result.map_err(Failure::Handler);
+            outcomes.extend((0..items.len()).map(|at| (at, all.clone())));
+        }
+        Settled(self.brand)
+    }
+
+    /// Decides about all items in one call, each with a verdict of its own: for targets that take
+    /// many at once and answer for each.
+    ///
+    /// An item that gets no verdict is not settled: it goes back to the head of its key, before
+    /// everything that waits there, and comes again. A call that decides nothing at all fails its
+    /// items as [`Undecided`](Failure::Undecided), or they would go round for ever.
+    ///
+    /// # Panics
+    ///
+    /// If `decide` panics, all items fail as [`Panicked`](Failure::Panicked), whatever verdicts were
+    /// put down before: a panic can't claim success.
+    pub fn settle_bulk(
+        self,
+        decide: impl FnOnce(T::Key<'_>, &[T], &mut Verdicts<R, E>),
+    ) -> Settled<'b> {
+        let Desk { block, progress, verdicts, .. } = self.desk;
+        let items = block.items();
+        verdicts.lay_out(items.len());
+        decide(items[0].key(), items, verdicts);
+        // Only now: a panic in `decide` must find the stage at `Untouched`.
+        progress.stage = Stage::Bulk;
+        Settled(self.brand)
+    }
+}
+
+fn outcome<R, E>(verdict: Verdict<R, E>) -> Result<R, Failure<E>> {
+    match verdict {
+        Verdict::Done(reply) => Ok(reply),
+        Verdict::Failed(error) => Err(Failure::Handler(error)),
+        Verdict::Retry(error) => Err(Failure::Dead(error)),
+    }
+}
+
+/// A verdict per item of one [`settle_bulk`](Group::settle_bulk) call.
+pub struct Verdicts<R, E> {
+    slots: Vec<Option<Verdict<R, E>>>,
+}
+
+impl<R, E> fmt::Debug for Verdicts<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verdicts")
+            .field("items", &self.slots.len())
+            .field("decided", &self.slots.iter().flatten().count())
+            .finish()
+    }
+}
+
+impl<R, E> Verdicts<R, E> {
+    pub(crate) fn with_capacity(largest: usize) -> Self {
+        Self { slots: Vec::with_capacity(largest) }
+    }
+
+    /// The heap bytes of [`with_capacity`](Self::with_capacity).
+    pub(crate) fn bytes(largest: usize) -> usize {
+        largest * size_of::<Option<Verdict<R, E>>>()
+    }
+
+    /// Drops what was put down; says how many of those drops panicked.
+    fn clear(&mut self) -> usize {
+        let panics = self.slots.iter_mut().map(|slot| usize::from(drop_panics(slot.take()))).sum();
+        self.slots.clear();
+        panics
+    }
+
+    fn lay_out(&mut self, items: usize) {
+        debug_assert!(self.slots.is_empty(), "the last call's verdicts are settled");
+        self.slots.resize_with(items, || None);
+    }
+
+    /// Puts down the verdict about item `at`; a second one replaces the first.
+    ///
+    /// # Panics
+    ///
+    /// If `at` is not the place of an item of this batch.
+    pub fn set(&mut self, at: usize, verdict: Verdict<R, E>) {
+        let items = self.slots.len();
+        match self.slots.get_mut(at) {
+            Some(slot) => *slot = Some(verdict),
+            None => panic!("verdict about item {at} of a batch of {items}"),
+        }
+    }
+
+    /// Puts down one verdict for every item that has none yet.
+    pub fn set_rest(&mut self, mut verdict: impl FnMut(usize) -> Verdict<R, E>) {
+        for (at, slot) in self.slots.iter_mut().enumerate() {
+            if slot.is_none() {
+                *slot = Some(verdict(at));
+            }
+        }
+    }
+
+    /// The verdict put down about item `at` so far.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<&Verdict<R, E>> {
+        self.slots.get(at)?.as_ref()
+    }
+}
+
+/// How far a handler call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is decided. The initial state: a panic can't claim success.
+    Untouched,
+    /// The first `settled` items are decided; they still lie in the block.
+    Each,
+    /// As `Each`, but the decided items have left the block.
+    Owned,
+    /// Decided where a verdict was put down.
+    Bulk,
+}
+
+#[derive(Debug)]
+struct Progress {
+    stage: Stage,
+    done: usize,
+    failed: usize,
+    dead: usize,
+    /// User code has an item in its hands: if it panics, that item goes with it.
+    at_hand: bool,
+}
+
+impl Progress {
+    const UNTOUCHED: Self =
+        Self { stage: Stage::Untouched, done: 0, failed: 0, dead: 0, at_hand: false };
+}
+
+/// Counts in locals, which stay in registers, and writes them back however the loop is left.
+struct Count<'p> {
+    progress: &'p mut Progress,
+    done: usize,
+    failed: usize,
+    dead: usize,
+    at_hand: bool,
+}
+
+impl<'p> Count<'p> {
+    fn of(progress: &'p mut Progress) -> Self {
+        Self { progress, done: 0, failed: 0, dead: 0, at_hand: false }
+    }
+
+    #[inline]
+    fn take_up(&mut self) {
+        self.at_hand = true;
+    }
+
+    /// Called before the verdict's own content is dropped: if that panics, the verdict stands.
+    #[inline]
+    fn decided<R, E>(&mut self, verdict: &Verdict<R, E>) {
+        match verdict {
+            Verdict::Done(_) => self.done += 1,
+            Verdict::Failed(_) => self.failed += 1,
+            Verdict::Retry(_) => self.dead += 1,
+        }
+        self.at_hand = false;
+    }
+
+    fn place(&self) -> usize {
+        self.done + self.failed + self.dead - 1
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.progress.done = self.done;
+        self.progress.failed = self.failed;
+        self.progress.dead = self.dead;
+        self.progress.at_hand = self.at_hand;
+    }
+}
+
+type Outcomes<R, E> = Vec<(usize, Result<R, Failure<E>>)>;
+
+/// Where the batch at hand lies while its handler works on it.
+pub(crate) struct Desk<T, R, E> {
+    block: Block<T>,
+    trigger: Trigger,
+    progress: Progress,
+    verdicts: Verdicts<R, E>,
+    /// Present where somebody wants to know each item's outcome.
+    outcomes: Option<Outcomes<R, E>>,
+}
+
+/// What a handler call came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Concluded {
+    pub(crate) done: usize,
+    pub(crate) failed: usize,
+    pub(crate) dead: usize,
+    /// Panics of `Drop` while the settled items, replies and errors went.
+    pub(crate) drop_panics: usize,
+}
+
+impl<R, E> Default for Verdicts<R, E> {
+    fn default() -> Self {
+        Self { slots: Vec::new() }
+    }
+}
+
+impl<T, R, E> Desk<T, R, E> {
+    /// Lays a batch out for its handler. `verdicts` is scratch memory, given back by
+    /// [`conclude`](Self::conclude).
+    #[inline]
+    pub(crate) fn new(block: Block<T>, trigger: Trigger, verdicts: Verdicts<R, E>) -> Self {
+        Self { block, trigger, progress: Progress::UNTOUCHED, verdicts, outcomes: None }
+    }
+
+    /// As [`new`](Self::new), and keeps each item's outcome.
+    pub(crate) fn with_outcomes(block: Block<T>, trigger: Trigger) -> Self {
+        let verdicts = Verdicts::with_capacity(block.len());
+        Self { outcomes: Some(Vec::new()), ..Self::new(block, trigger, verdicts) }
+    }
+
+    /// Settles what was decided; what was not, and is not to fail, stays in the block.
+    #[inline]
+    pub(crate) fn conclude(&mut self) -> Concluded {
+        let Progress { stage, done, failed, dead, at_hand } = self.progress;
+        let mut concluded = Concluded { done, failed, dead, drop_panics: 0 };
+        let lost = usize::from(at_hand);
+        match stage {
+            Stage::Each => {
+                concluded.failed += lost;
+                concluded.drop_panics = self.block.settle_front(done + failed + dead + lost);
+            }
+            Stage::Owned => concluded.failed += lost,
+            Stage::Untouched => {
+                concluded.drop_panics += self.verdicts.clear();
+                self.fail_all(&mut concluded, || Failure::Panicked);
+            }
+            Stage::Bulk => self.conclude_bulk(&mut concluded),
+        }
+        concluded
+    }
+
+    fn fail_all(&mut self, concluded: &mut Concluded, failure: impl Fn() -> Failure<E>) {
+        let items = self.block.len();
+        concluded.failed += items;
+        concluded.drop_panics += self.block.settle_front(items);
+        if let Some(outcomes) = &mut self.outcomes {
+            outcomes.extend((0..items).map(|at| (at, Err(failure()))));
+        }
+    }
+
+    fn conclude_bulk(&mut self, concluded: &mut Concluded) {
+        let slots = &mut self.verdicts.slots;
+        if slots.iter().all(Option::is_none) {
+            slots.clear();
+            return self.fail_all(concluded, || Failure::Undecided);
+        }
+        for verdict in slots.iter().flatten() {
+            match verdict {
+                Verdict::Done(_) => concluded.done += 1,
+                Verdict::Failed(_) => concluded.failed += 1,
+                Verdict::Retry(_) => concluded.dead += 1,
+            }
+        }
+        // Once round: what is settled goes, what is not comes back in its order. Moving items is
+        // quadratic only in the items that a partly decided call leaves.
+        for slot in slots.iter() {
+            let Some(item) = self.block.pop_front() else { break };
+            if slot.is_some() {
+                concluded.drop_panics += usize::from(drop_panics(item));
+            } else if self.block.push(item).is_err() {
+                unreachable!("the place it came from is free");
+            }
+        }
+        for (at, slot) in slots.iter_mut().enumerate() {
+            let Some(verdict) = slot.take() else { continue };
+            match &mut self.outcomes {
+                Some(outcomes) => outcomes.push((at, outcome(verdict))),
+                None => concluded.drop_panics += usize::from(drop_panics(verdict)),
+            }
+        }
+        slots.clear();
+    }
+
+    /// The outcomes by the items' places, where they were kept. What was not decided is
+    /// [`Failure::Undecided`].
+    pub(crate) fn into_outcomes(self, items: usize) -> Vec<Result<R, Failure<E>>> {
+        let mut by_place: Vec<_> = (0..items).map(|_| Err(Failure::Undecided)).collect();
+        for (at, outcome) in self.outcomes.into_iter().flatten() {
+            by_place[at] = outcome;
+        }
+        by_place
+    }
+
+    /// The block with what is left in it, and the scratch memory.
+    #[inline]
+    pub(crate) fn clear(self) -> (Block<T>, Verdicts<R, E>) {
+        (self.block, self.verdicts)
+    }
+}
+
+/// Drops `value`; `true` if that panicked.
+pub(crate) fn drop_panics<V>(value: V) -> bool {
+    std::mem::needs_drop::<V>()
+        && std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value))).is_err()
+}

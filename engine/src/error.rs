@@ -1,0 +1,235 @@
+//! One small enum per operation. Errors give the item back and ask nothing of it.
+
+use std::fmt;
+
+use ringbuf::{Closed, PushError as RingError};
+
+use crate::nanos::Nanos;
+
+/// A push that was not accepted. The item comes back in it.
+///
+/// `Debug` and `Display` leave the item out, so this works for every item.
+pub enum PushError<T> {
+    /// No room in the item's lane. Push again later, slow down, or use `push`, which waits.
+    Full(T),
+    /// The engine, or the shard of this key, has closed. Nothing will be accepted any more.
+    Closed(T),
+    /// A push that would wait, on a shard's own thread: it would wait for itself. Use `try_push`
+    /// there.
+    WouldDeadlock(T),
+}
+
+impl<T> PushError<T> {
+    /// The item.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Full(item) | Self::Closed(item) | Self::WouldDeadlock(item) => item,
+        }
+    }
+
+    /// Whether a later push may succeed.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_))
+    }
+
+    /// The same error about something else.
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> PushError<U> {
+        match self {
+            Self::Full(item) => PushError::Full(change(item)),
+            Self::Closed(item) => PushError::Closed(change(item)),
+            Self::WouldDeadlock(item) => PushError::WouldDeadlock(change(item)),
+        }
+    }
+}
+
+impl<T> fmt::Debug for PushError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full(..)",
+            Self::Closed(_) => "Closed(..)",
+            Self::WouldDeadlock(_) => "WouldDeadlock(..)",
+        })
+    }
+}
+
+impl<T> fmt::Display for PushError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "no room in the lane",
+            Self::Closed(_) => "the engine has closed",
+            Self::WouldDeadlock(_) => "a push that waits, on the thread that it would wait for",
+        })
+    }
+}
+
+impl<T> std::error::Error for PushError<T> {}
+
+impl<T> From<RingError<T>> for PushError<T> {
+    fn from(error: RingError<T>) -> Self {
+        match error {
+            RingError::Full(item) => Self::Full(item),
+            RingError::Closed(item) => Self::Closed(item),
+        }
+    }
+}
+
+impl<T> From<Closed<T>> for PushError<T> {
+    fn from(error: Closed<T>) -> Self {
+        Self::Closed(error.0)
+    }
+}
+
+/// A run of pushes that was not accepted whole.
+pub struct RunError<T> {
+    /// How many items were accepted.
+    pub accepted: usize,
+    /// Why the run stopped; with it, the items that were taken from the caller's iterator and not
+    /// accepted, in their order. What follows them is still in the iterator.
+    pub cause: PushError<Vec<T>>,
+}
+
+impl<T> fmt::Debug for RunError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunError")
+            .field("accepted", &self.accepted)
+            .field("cause", &self.cause)
+            .finish()
+    }
+}
+
+impl<T> fmt::Display for RunError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} after {} accepted items", self.cause, self.accepted)
+    }
+}
+
+impl<T> std::error::Error for RunError<T> {}
+
+/// No producer to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProducerError {
+    /// Every lane is claimed. Drop a producer first, or start the engine with more lanes.
+    #[error("all {lanes} lanes are claimed by other producers; start with more `lanes`")]
+    NoLane {
+        /// The lanes there are.
+        lanes: usize,
+    },
+    /// The engine was started with `handle_lanes(0)`.
+    #[error("the engine was started without lanes for a shared handle (`handle_lanes`)")]
+    NoHandleLane,
+}
+
+/// Why an engine did not start. Nothing of it is left running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting is out of its range.
+    #[error("{field} is {value}; allowed: {allowed}")]
+    Setting {
+        /// The builder's method.
+        field: &'static str,
+        /// What it was given.
+        value: String,
+        /// What it takes.
+        allowed: String,
+    },
+    /// A core was named that this process may not use.
+    #[error("shards: core {core} is not one that this process may use; those are {allowed:?}")]
+    NoSuchCore {
+        /// The core that was named.
+        core: usize,
+        /// The cores there are.
+        allowed: Vec<usize>,
+    },
+    /// A core was named twice.
+    #[error("shards: core {core} is named twice; two shards on one core only take turns")]
+    CoreTwice {
+        /// The core.
+        core: usize,
+    },
+    /// The engine would need more memory than the machine, or this process's limit, has.
+    #[error(
+        "the engine would take {bytes} bytes, of which the largest part is {part} with {part_bytes}; \
+         this machine allows {memory}"
+    )]
+    Memory {
+        /// Bytes in all.
+        bytes: u128,
+        /// The largest part.
+        part: &'static str,
+        /// The bytes of that.
+        part_bytes: u128,
+        /// What there is, in bytes.
+        memory: u64,
+    },
+    /// A shard's factory could not make its handler.
+    #[error("the handler of shard {shard} could not be made: {source}")]
+    Factory {
+        /// The shard.
+        shard: usize,
+        /// What the factory said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The operating system refused a thread.
+    #[error("no thread for shard {shard}: {source}")]
+    Thread {
+        /// The shard.
+        shard: usize,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// The items that were left when a shutdown's time was up, by where they were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// In lanes.
+    pub in_lanes: u64,
+    /// In open batches.
+    pub open: u64,
+    /// In batches that were to be handed over.
+    pub ready: u64,
+    /// In a handler's hands.
+    pub in_handler: u64,
+}
+
+impl Left {
+    /// All of them.
+    #[must_use]
+    pub const fn items(&self) -> u64 {
+        self.in_lanes + self.open + self.ready + self.in_handler
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} items ({} in lanes, {} open, {} ready, {} in a handler)",
+            self.items(),
+            self.in_lanes,
+            self.open,
+            self.ready,
+            self.in_handler
+        )
+    }
+}
+
+/// A shutdown that did not end well.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// The time was up before everything was settled. What was left fails as
+    /// [`Stopped`](crate::Failure::Stopped) as soon as its shard's handler returns. The remedy: more
+    /// time, or a handler with timeouts of its own.
+    #[error("after {within} there were still {left}")]
+    TimedOut {
+        /// The time that was given.
+        within: Nanos,
+        /// What was left when it was up.
+        left: Left,
+    },
+}

@@ -1,0 +1,32 @@
+//! What travels in a lane, from a producer to a shard.
+
+use ringbuf::LanesConfig;
+
+use crate::item::{Item, Patience};
+
+/// An item, and its key's hash, computed once by the producer.
+pub(crate) struct Hashed<T> {
+    pub(crate) hash: u64,
+    pub(crate) item: T,
+}
+
+/// What few items have, in the side ring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mark {
+    /// The item with the mark's sequence number has its own patience.
+    Patience(Patience),
+    /// Everything before the mark need not linger.
+    Flush,
+}
+
+/// All lanes of an engine.
+pub(crate) type Lanes<T> = ringbuf::Lanes<Hashed<T>, Mark>;
+/// A producer's end of one lane, to every shard.
+pub(crate) type Lane<T> = ringbuf::Lane<Hashed<T>, Mark>;
+/// A shard's end of every lane.
+pub(crate) type ShardLanes<T> = ringbuf::ShardLanes<Hashed<T>, Mark>;
+
+/// The heap bytes of one lane to one shard.
+pub(crate) fn bytes<T: Item>(config: LanesConfig) -> usize {
+    Lanes::<T>::heap_bytes(config).div_ceil(config.lanes * config.shards)
+}

@@ -1,0 +1,58 @@
+//! Every bound of the engine, in one place, and why.
+
+use std::ops::RangeInclusive;
+
+use crate::nanos::Nanos;
+
+/// Shards of one engine: more than any machine has cores.
+pub(crate) const SHARDS: RangeInclusive<usize> = 1..=1_024;
+/// Producers that may exist at once: every shard looks at each lane once a turn.
+pub(crate) const LANES: RangeInclusive<usize> = 1..=1_024;
+/// Lanes that a shared handle spreads its keys over.
+pub(crate) const HANDLE_LANES: RangeInclusive<usize> = 0..=64;
+/// Items in one lane to one shard.
+pub(crate) const LANE_ITEMS: RangeInclusive<usize> = 2..=1 << 24;
+/// Marks (patience, flush) in one lane to one shard.
+pub(crate) const LANE_MARKS: RangeInclusive<usize> = 2..=1 << 24;
+/// Items that a turn takes from one lane before it looks at the next.
+pub(crate) const DRAIN_ITEMS: RangeInclusive<usize> = 1..=DRAIN_MOST;
+const DRAIN_MOST: usize = 65_536;
+/// Items in one batch.
+pub(crate) const BATCH_ITEMS: RangeInclusive<u32> = 1..=32_768;
+/// Keys with a batch open, or just handed over, on one shard: 32-bit indices with room to spare.
+pub(crate) const OPEN_KEYS: RangeInclusive<usize> = 1..=1 << 26;
+/// Items in open batches on one shard.
+pub(crate) const OPEN_ITEMS: RangeInclusive<usize> = 1..=1 << 30;
+/// How long an item may linger.
+pub(crate) const FLUSH_AFTER: RangeInclusive<Nanos> =
+    Nanos::from_nanos(1_000)..=Nanos::from_nanos(3_600_000_000_000);
+/// How long an idle shard, or a push that waits for room, may spin or yield before it parks.
+pub(crate) const IDLE: RangeInclusive<Nanos> = Nanos::ZERO..=Nanos::from_nanos(1_000_000_000);
+/// How long dropping an engine may take.
+pub(crate) const DROP_WITHIN: RangeInclusive<Nanos> =
+    Nanos::ZERO..=Nanos::from_nanos(3_600_000_000_000);
+
+/// Batches that may stand ready at once; a drain stops short of it.
+pub(crate) const READY_BATCHES: usize = 8_192;
+/// Notes of (lane tail, time) kept for one lane. With more turns than that between a push and its
+/// drain, ages are taken from an earlier note: deadlines come early, never late.
+pub(crate) const NOTES: usize = 32;
+/// Depth up to which nothing lingers, and the tiers above: see semantics in [`crate::Tiers`].
+pub(crate) const TIERS: usize = 8;
+/// Batches of one turn whose times are all measured; of those beyond, one in [`SAMPLE_EVERY`] is.
+pub(crate) const MEASURED_BATCHES: u32 = 8;
+/// See [`MEASURED_BATCHES`].
+pub(crate) const SAMPLE_EVERY: u32 = 16;
+/// A handler that takes longer than this has its counters published before every batch.
+pub(crate) const SLOW_HANDLER: Nanos = Nanos::from_nanos(20_000);
+
+const _: () = assert!(
+    READY_BATCHES >= 2 * 1_024,
+    "a drain needs room for a conflict and a full batch per item, for a worthwhile run"
+);
+const _: () = assert!(SAMPLE_EVERY.is_power_of_two(), "sampling masks instead of dividing");
+const _: () = assert!(
+    *OPEN_KEYS.end() < u32::MAX as usize,
+    "keys are 32-bit indices, and one value means none"
+);
+const _: () = assert!(NOTES >= 2, "an interval has two ends");

@@ -1,0 +1,91 @@
+//! Item -> hash -> shard and lane.
+
+use std::hash::BuildHasher;
+
+use crate::item::Item;
+
+/// Hashes keys and spreads them over shards; one for a whole engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Router<S> {
+    hasher: S,
+    shards: u32,
+}
+
+impl<S: BuildHasher> Router<S> {
+    pub(crate) fn new(hasher: S, shards: usize) -> Self {
+        Self { hasher, shards: u32::try_from(shards).expect("shards are at most 1,024") }
+    }
+
+    /// The hash of an item's key.
+    #[inline]
+    pub(crate) fn hash<T: Item>(&self, item: &T) -> u64 {
+        self.hasher.hash_one(item.key())
+    }
+
+    /// The hash of a key.
+    #[inline]
+    pub(crate) fn hash_key<T: Item>(&self, key: &T::Key<'_>) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// The shard of a hash. From the bits 24 to 55: the hash table of a shard uses the lowest and
+    /// the top seven, and would otherwise see keys that all look alike.
+    #[inline]
+    pub(crate) fn shard(&self, hash: u64) -> usize {
+        spread((hash >> 24) as u32, self.shards)
+    }
+
+    /// One of so many lanes: by the low half, whose upper bits decide.
+    #[inline]
+    pub(crate) fn lane(hash: u64, lanes: usize) -> usize {
+        spread(hash as u32, lanes as u32)
+    }
+}
+
+/// Maps 32 well-mixed bits to `0..n` without a division (Lemire, "Fast random integer generation in
+/// an interval", 2019).
+#[inline]
+fn spread(bits: u32, n: u32) -> usize {
+    ((u64::from(bits) * u64::from(n)) >> 32) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Id(u64);
+    impl Item for Id {
+        type Key<'a> = u64;
+        fn key(&self) -> u64 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn keys_spread_evenly_over_shards_and_a_key_always_meets_the_same() {
+        let router = Router::new(foldhash::fast::FixedState::with_seed(7), 5);
+        let mut items = [0_u32; 5];
+        for id in 0..50_000 {
+            let hash = router.hash(&Id(id));
+            assert_eq!(hash, router.hash_key::<Id>(&id));
+            items[router.shard(hash)] += 1;
+        }
+        assert!(items.iter().all(|n| (9_000..11_000).contains(n)), "{items:?}");
+    }
+
+    #[test]
+    fn the_shard_tells_nothing_about_the_bits_that_the_hash_table_uses() {
+        let router = Router::new(foldhash::fast::FixedState::with_seed(7), 2);
+        let mut low = [0_u32; 16];
+        let mut top = [0_u32; 128];
+        for id in 0..100_000 {
+            let hash = router.hash(&Id(id));
+            if router.shard(hash) == 0 {
+                low[(hash & 15) as usize] += 1;
+                top[(hash >> 57) as usize] += 1;
+            }
+        }
+        assert!(low.iter().all(|n| (2_600..3_700).contains(n)), "{low:?}");
+        assert!(top.iter().all(|n| (250..550).contains(n)), "{top:?}");
+    }
+}

@@ -1,0 +1,466 @@
+//! One shard: a turn of drain, group, decide, hand over; and the thread that goes round.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use crossbeam_utils::sync::Parker;
+use ringbuf::SeqlockWriter;
+
+use crate::batch::drop_panics;
+use crate::batcher::Batcher;
+use crate::handler::Handler;
+use crate::idle::{IdleTimes, Idling, Step};
+use crate::item::{Item, Patience};
+use crate::lane::{Mark, ShardLanes};
+use crate::limits::SLOW_HANDLER;
+use crate::nanos::{Clock, Nanos};
+use crate::notes::Notes;
+use crate::plan::{AfterPanic, Plan};
+use crate::tally::{Histograms, Tally};
+use crate::verdict::Trigger;
+
+/// A shard's number, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(pub(crate) usize);
+
+impl ShardId {
+    /// The number, from 0 to the number of shards less one.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+impl std::fmt::Display for ShardId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a factory may fail with.
+pub(crate) type FactoryError = Box<dyn std::error::Error + Send + Sync>;
+/// Makes a shard's handler, on the shard's thread.
+pub(crate) type Factory<H> = Arc<dyn Fn(ShardId) -> Result<H, FactoryError> + Send + Sync>;
+
+/// What the engine asks of a shard, besides items. A knock on the doorbell says that one has come.
+pub(crate) enum Control {
+    /// Send your histograms back, and go on with these.
+    Swap(Box<Histograms>, Sender<Box<Histograms>>),
+    /// Accept nothing more, settle what is here, and end.
+    Close,
+    /// Fail what is here, and end.
+    Stop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Closed: settling what is left.
+    Draining,
+    Ended,
+}
+
+pub(crate) struct Shard<H: Handler> {
+    id: ShardId,
+    clock: Clock,
+    lanes: ShardLanes<H::Item>,
+    notes: Vec<Notes>,
+    /// The lane that this turn's drain begins with.
+    first_lane: usize,
+    drain_items: usize,
+    batcher: Batcher<H::Item, H::Reply, H::Error>,
+    handler: H,
+    factory: Factory<H>,
+    after_panic: AfterPanic,
+    /// The last measured handler call was so slow that the next is announced to readers.
+    slow: bool,
+    phase: Phase,
+    control: Receiver<Control>,
+    counters: SeqlockWriter,
+}
+
+impl<H: Handler> Shard<H> {
+    /// Takes all the memory that the shard will use; fails if its handler can't be made.
+    pub(crate) fn new(
+        id: ShardId,
+        plan: &Plan,
+        clock: Clock,
+        lanes: ShardLanes<H::Item>,
+        factory: Factory<H>,
+        control: Receiver<Control>,
+        counters: SeqlockWriter,
+    ) -> Result<Self, FactoryError> {
+        let handler = make(&factory, id)?;
+        let now = clock.now();
+        Ok(Self {
+            id,
+            clock,
+            lanes,
+            notes: vec![Notes::new(now); plan.all_lanes()],
+            first_lane: 0,
+            drain_items: plan.drain_items,
+            batcher: Batcher::new(&plan.batcher, now),
+            handler,
+            factory,
+            after_panic: plan.after_panic,
+            // Until a call was measured, the next may be the one that never returns.
+            slow: true,
+            phase: Phase::Running,
+            control,
+            counters,
+        })
+    }
+
+    /// One turn at `now`. Says whether there was anything to do.
+    pub(crate) fn turn(&mut self, now: Nanos) -> bool {
+        if self.lanes.doorbell().take_knock() {
+            self.obey();
+        }
+        if self.phase == Phase::Ended {
+            return false;
+        }
+        let depth = self.look(now);
+        self.batcher.begin(now, depth);
+        if self.phase == Phase::Draining {
+            self.batcher.sweep(Trigger::Drain);
+        }
+        let drained = self.drain();
+        self.batcher.tally.counters.in_lanes -= drained as u64;
+        self.batcher.decide();
+        let has_ready = self.batcher.has_ready();
+        if has_ready {
+            self.publish();
+            self.hand_over_ready();
+        }
+        let worked = drained > 0 || has_ready || self.batcher.is_behind();
+        if worked {
+            self.batcher.tally.counters.turns += 1;
+            self.publish();
+        }
+        if self.phase == Phase::Draining && self.lanes.is_drained() && self.batcher.is_empty() {
+            self.end();
+        }
+        worked
+    }
+
+    /// Whether the shard is done for good: closed, and everything settled.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.phase == Phase::Ended
+    }
+
+    /// The counters as of the last turn, and the histograms.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.batcher.tally
+    }
+
+    /// When a turn has something to do, if nothing arrives before.
+    pub(crate) fn next_deadline(&self) -> Option<Nanos> {
+        self.batcher.next_deadline()
+    }
+
+    /// Notes how far each lane reaches. The depth is what waits in them.
+    fn look(&mut self, now: Nanos) -> usize {
+        let mut depth = 0;
+        let mut accepted = 0;
+        for lane in 0..self.lanes.lanes_in_use() {
+            depth += self.lanes.look(lane);
+            let tail = self.lanes.tail(lane);
+            accepted += tail;
+            self.notes[lane].note(tail, now);
+        }
+        let counters = &mut self.batcher.tally.counters;
+        counters.accepted = accepted;
+        counters.in_lanes = depth as u64;
+        depth
+    }
+
+    /// Takes a bounded run from each lane, beginning with another one each turn.
+    fn drain(&mut self) -> usize {
+        let lanes = self.lanes.lanes_in_use();
+        let mut drained = 0;
+        for nth in 0..lanes {
+            let lane = (self.first_lane + nth) % lanes;
+            drained += self.drain_lane(lane);
+        }
+        self.first_lane = if self.first_lane + 1 < lanes { self.first_lane + 1 } else { 0 };
+        drained
+    }
+
+    fn drain_lane(&mut self, lane: usize) -> usize {
+        let Self { lanes, notes, batcher, .. } = self;
+        let waiting = (lanes.tail(lane) - lanes.head(lane)) as usize;
+        let most = waiting.min(self.drain_items).min(batcher.room());
+        let mut drained = 0;
+        if most > 0 {
+            let mut run = Drain { run: lanes.run(lane, most), batcher, notes: &mut notes[lane] };
+            drained = run.all();
+        }
+        while let Some(mark) = lanes.take_mark_at_head(lane) {
+            if matches!(mark, Mark::Flush) {
+                batcher.sweep(Trigger::Flush);
+            }
+        }
+        drained
+    }
+
+    fn hand_over_ready(&mut self) {
+        while self.batcher.has_ready() && self.phase != Phase::Ended {
+            let measures = self.batcher.tally.measures_next(self.slow);
+            let begun = if measures { self.clock.now() } else { Nanos::ZERO };
+            let Self { batcher, handler, counters, .. } = self;
+            let slow = self.slow;
+            let handed = batcher.hand_over(handler, |tally| {
+                if slow {
+                    counters.publish(&tally.counters.write());
+                }
+            });
+            let Some(handed) = handed else { return };
+            if measures {
+                let ended = self.clock.now();
+                self.slow = ended.saturating_sub(begun) > SLOW_HANDLER;
+                let tally = &mut self.batcher.tally;
+                tally.measured(handed.items, handed.since, handed.deadline, begun, ended);
+            }
+            if let Some(panic) = handed.panic {
+                self.recover(panic);
+            }
+            if self.lanes.doorbell().take_knock() {
+                self.obey();
+            }
+        }
+    }
+
+    /// The handler panicked.
+    #[cold]
+    fn recover(&mut self, panic: Box<dyn Any + Send>) {
+        let shard = self.id.0;
+        tracing::error!(shard, panic = message(&*panic), "a handler panicked");
+        self.batcher.tally.counters.drop_panics += u64::from(drop_panics(panic));
+        match self.after_panic {
+            AfterPanic::Keep => {}
+            AfterPanic::Stop => self.stop(),
+            AfterPanic::Rebuild => match make(&self.factory, self.id) {
+                Ok(fresh) => {
+                    let old = std::mem::replace(&mut self.handler, fresh);
+                    self.batcher.tally.counters.drop_panics += u64::from(drop_panics(old));
+                }
+                Err(error) => {
+                    tracing::error!(shard, %error, "no fresh handler after a panic; the shard stops");
+                    self.stop();
+                }
+            },
+        }
+    }
+
+    /// Does what the engine asked for.
+    #[cold]
+    fn obey(&mut self) {
+        while let Ok(control) = self.control.try_recv() {
+            match control {
+                Control::Swap(fresh, reply) => {
+                    let seen = std::mem::replace(&mut self.batcher.tally.histograms, fresh);
+                    self.publish();
+                    // Nobody listens any more: they gave up waiting; what was seen is theirs.
+                    let _ = reply.send(seen);
+                }
+                Control::Close => {
+                    if self.phase == Phase::Running {
+                        tracing::debug!(shard = self.id.0, "draining");
+                        self.lanes.close();
+                        self.phase = Phase::Draining;
+                    }
+                }
+                Control::Stop => self.stop(),
+            }
+        }
+    }
+
+    /// Closes the lanes and fails everything that is here.
+    fn stop(&mut self) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        self.lanes.close();
+        let now = self.clock.now();
+        let mut left = self.look(now);
+        for lane in 0..self.lanes.lanes_in_use() {
+            let waiting = (self.lanes.tail(lane) - self.lanes.head(lane)) as usize;
+            for hashed in self.lanes.run(lane, waiting) {
+                let panicked = drop_panics(hashed.item);
+                self.batcher.tally.counters.drop_panics += u64::from(panicked);
+            }
+        }
+        self.batcher.tally.counters.in_lanes = 0;
+        self.batcher.tally.counters.failed += left as u64;
+        left += self.batcher.fail_all() as usize;
+        self.batcher.tally.counters.stopped_shards = 1;
+        tracing::warn!(shard = self.id.0, left, "stopped; what was left fails");
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.phase = Phase::Ended;
+        self.publish();
+    }
+
+    /// Publishes the counters.
+    fn publish(&mut self) {
+        self.batcher.gauge();
+        let counters = &self.batcher.tally.counters;
+        debug_assert_eq!(
+            counters.accepted,
+            counters.settled() + counters.waiting(),
+            "items are conserved: {counters:?}"
+        );
+        self.counters.publish(&counters.write());
+    }
+
+    /// Goes round until the shard has ended; gives back the last histograms.
+    pub(crate) fn run(mut self, idle: &IdleTimes, parker: &Parker) -> Box<Histograms> {
+        let mut idling = Idling::default();
+        while !self.has_ended() {
+            let now = self.clock.now();
+            if self.turn(now) {
+                idling.reset();
+            } else if idling.step(now, idle) == Step::Park {
+                self.park(now, parker);
+            }
+        }
+        drop_panics(self.handler);
+        self.batcher.tally.histograms
+    }
+
+    /// Sleeps until a push, a knock or the next deadline.
+    fn park(&mut self, now: Nanos, parker: &Parker) {
+        if self.has_ended() || !self.lanes.lie_down() {
+            return;
+        }
+        self.batcher.tally.counters.parks += 1;
+        match self.next_deadline() {
+            None => parker.park(),
+            Some(deadline) => parker.park_timeout(deadline.saturating_sub(now).into()),
+        }
+        self.wake();
+    }
+
+    /// After a sleep: what came meanwhile came after the push that rang.
+    fn wake(&mut self) {
+        if let Some(rung) = self.lanes.get_up() {
+            self.batcher.tally.counters.wake_ups += 1;
+            for lane in 0..self.lanes.lanes_in_use() {
+                let head = self.lanes.head(lane);
+                self.notes[lane].note(head, Nanos::from_nanos(rung));
+            }
+        }
+    }
+}
+
+/// A run of one lane on its way into batches.
+struct Drain<'a, T: Item, R, E> {
+    run: ringbuf::LaneDrain<'a, crate::lane::Hashed<T>, Mark>,
+    batcher: &'a mut Batcher<T, R, E>,
+    notes: &'a mut Notes,
+}
+
+impl<T: Item, R, E> Drain<'_, T, R, E> {
+    /// Takes all of the run, or as much as there is memory for; says how much that was.
+    fn all(&mut self) -> usize {
+        let from = self.run.seq();
+        // User code (`key`, `Eq`) runs in here; one guard serves a whole run.
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.batches())) {
+            self.skip(&*panic);
+            drop_panics(panic);
+        }
+        (self.run.seq() - from) as usize
+    }
+
+    /// Stretch by stretch: items that share a lower bound of their push and have no mark.
+    fn batches(&mut self) {
+        while !self.run.is_empty() {
+            let seq = self.run.seq();
+            let (since, until) = self.notes.since(seq);
+            let marked = self.run.next_mark_seq();
+            let placed = if marked <= seq {
+                self.marked(since)
+            } else {
+                let stretch = self.run.len().min((until.min(marked) - seq) as usize);
+                self.stretch(stretch, since)
+            };
+            if !placed {
+                return;
+            }
+        }
+    }
+
+    #[inline]
+    fn stretch(&mut self, items: usize, since: Nanos) -> bool {
+        if self.batcher.is_single() {
+            let Self { run, batcher, .. } = self;
+            return (0..items)
+                .all(|_| batcher.put_alone(|| run.next().map(|hashed| hashed.item), since));
+        }
+        for _ in 0..items {
+            let Some(hashed) = self.run.peek() else { return true };
+            let Some(place) = self.batcher.place(hashed.hash, &hashed.item, since) else {
+                return false;
+            };
+            let Some(hashed) = self.run.next() else { return true };
+            self.batcher.put(place, hashed.item, since);
+        }
+        true
+    }
+
+    /// The next item, with what the lane's marks say of it.
+    #[cold]
+    fn marked(&mut self, since: Nanos) -> bool {
+        let Some(hashed) = self.run.peek() else { return true };
+        let Some(place) = self.batcher.place(hashed.hash, &hashed.item, since) else {
+            return false;
+        };
+        let mut patience = Patience::Engine;
+        while let Some(mark) = self.run.take_mark() {
+            match mark {
+                Mark::Flush => self.batcher.sweep(Trigger::Flush),
+                Mark::Patience(own) => patience = own,
+            }
+        }
+        let Some(hashed) = self.run.next() else { return true };
+        self.batcher.put(place, hashed.item, since);
+        self.batcher.hurry(place, patience, since);
+        true
+    }
+
+    /// The item at hand fails: its own code panicked on it.
+    #[cold]
+    fn skip(&mut self, panic: &(dyn Any + Send)) {
+        tracing::error!(panic = message(panic), "an item's key panicked");
+        while self.run.take_mark().is_some_and(|mark| {
+            if matches!(mark, Mark::Flush) {
+                self.batcher.sweep(Trigger::Flush);
+            }
+            true
+        }) {}
+        let counters = &mut self.batcher.tally.counters;
+        counters.key_panics += 1;
+        counters.failed += 1;
+        if let Some(hashed) = self.run.next() {
+            counters.drop_panics += u64::from(drop_panics(hashed.item));
+        }
+    }
+}
+
+/// Makes a handler; a panic of the factory is an error like any other.
+fn make<H>(factory: &Factory<H>, shard: ShardId) -> Result<H, FactoryError> {
+    match catch_unwind(AssertUnwindSafe(|| factory(shard))) {
+        Ok(made) => made,
+        Err(panic) => Err(format!("the factory panicked: {}", message(&*panic)).into()),
+    }
+}
+
+/// What a panic said, as far as it is text.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("not text")
+}

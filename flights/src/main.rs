@@ -1,0 +1,2 @@
+//! Flights.
+fn main() {}

@@ -1,0 +1,163 @@
+//! Waiting for room: a thread or a task, woken by the consumer or by its close.
+
+use crate::watch::Count;
+use crate::{explore, models};
+use loom::thread;
+use ringbuf::{Closed, ring};
+use std::task::Poll;
+
+models![
+    a_thread_that_waits_for_room_is_woken,
+    a_thread_waits_again_and_again,
+    a_run_that_frees_room_wakes_who_waits,
+    the_close_wakes_who_waits_for_room,
+    a_task_that_was_told_to_wait_is_woken,
+    a_waker_is_replaced_while_it_is_being_woken,
+    a_waiter_that_gives_up_leaves_nothing_behind,
+    what_was_done_before_a_wake_is_seen_after_it,
+];
+
+fn a_thread_that_waits_for_room_is_woken() {
+    explore(3, || {
+        let (mut producer, mut consumer) = ring(1);
+        producer.try_push(0).unwrap();
+        let pusher = thread::spawn(move || producer.push(1, 0).unwrap());
+        assert_eq!(consumer.pop(), Some(0));
+        pusher.join().unwrap();
+        assert_eq!(consumer.pop(), Some(1));
+    });
+}
+
+fn a_thread_waits_again_and_again() {
+    explore(2, || {
+        let (mut producer, mut consumer) = ring(1);
+        producer.try_push(0).unwrap();
+        let pusher = thread::spawn(move || {
+            producer.push(1, 0).unwrap();
+            producer.push(2, 0).unwrap();
+        });
+        for n in 0..3 {
+            while consumer.peek().is_none() {
+                thread::yield_now();
+            }
+            assert_eq!(consumer.pop(), Some(n));
+        }
+        pusher.join().unwrap();
+    });
+}
+
+fn a_run_that_frees_room_wakes_who_waits() {
+    explore(3, || {
+        let (mut producer, mut consumer) = ring(2);
+        let mut fill = producer.fill(2);
+        fill.extend(0..2);
+        fill.commit().unwrap();
+        let pusher = thread::spawn(move || {
+            producer.wait_for_room(2, 0).unwrap();
+            assert_eq!(producer.room(), 2);
+        });
+        assert!(consumer.run(1).eq(0..1));
+        assert!(consumer.run(1).eq(1..2));
+        pusher.join().unwrap();
+    });
+}
+
+fn the_close_wakes_who_waits_for_room() {
+    explore(3, || {
+        let (mut producer, mut consumer) = ring(1);
+        producer.try_push(0).unwrap();
+        let pusher = thread::spawn(move || assert_eq!(producer.push(1, 0), Err(Closed(1))));
+        consumer.close();
+        pusher.join().unwrap();
+        assert_eq!((consumer.pop(), consumer.pop()), (Some(0), None));
+    });
+}
+
+fn a_task_that_was_told_to_wait_is_woken() {
+    explore(3, || {
+        let (mut producer, mut consumer) = ring(1);
+        producer.try_push(0).unwrap();
+        let wakes = Count::default();
+        let waker = wakes.waker();
+        let pusher = thread::spawn(move || (producer.poll_room(1, &waker), producer));
+        assert_eq!(consumer.pop(), Some(0));
+        let (answer, _producer) = pusher.join().unwrap();
+        match answer {
+            Poll::Ready(room) => assert_eq!(room, Ok(())),
+            Poll::Pending => assert_eq!(wakes.get(), 1, "told to wait, and forgotten"),
+        }
+    });
+}
+
+fn a_waker_is_replaced_while_it_is_being_woken() {
+    explore(3, || {
+        let (mut producer, mut consumer) = ring(2);
+        let mut fill = producer.fill(2);
+        fill.extend(0..2);
+        fill.commit().unwrap();
+        let (first, second) = (Count::default(), Count::default());
+        let wakers = (first.waker(), second.waker());
+        let pusher = thread::spawn(move || {
+            let once = producer.poll_room(2, &wakers.0);
+            let twice = producer.poll_room(2, &wakers.1);
+            (once, twice, producer)
+        });
+        assert_eq!(consumer.pop(), Some(0));
+        assert_eq!(consumer.pop(), Some(1));
+        let (_, twice, _producer) = pusher.join().unwrap();
+        if twice.is_pending() {
+            assert!(second.get() >= 1, "the last waker counts");
+        }
+    });
+}
+
+fn a_waiter_that_gives_up_leaves_nothing_behind() {
+    explore(3, || {
+        let (mut producer, mut consumer) = ring(1);
+        producer.try_push(0).unwrap();
+        let wakes = Count::default();
+        let waker = wakes.waker();
+        let pusher = thread::spawn(move || {
+            let _ = producer.poll_room(1, &waker);
+            drop(producer);
+        });
+        assert_eq!(consumer.pop(), Some(0));
+        pusher.join().unwrap();
+    });
+}
+
+fn what_was_done_before_a_wake_is_seen_after_it() {
+    explore(3, || {
+        use loom::sync::Arc;
+        use loom::sync::atomic::{AtomicBool, Ordering};
+        use std::task::Waker;
+
+        // The waker reaches the other thread by a lock; the event and its flag are relaxed, so
+        // that only the wake orders them.
+        let event = Arc::new(AtomicBool::new(false));
+        let place = Arc::new(loom::sync::Mutex::new(None::<Waker>));
+        let other = {
+            let (event, place) = (Arc::clone(&event), Arc::clone(&place));
+            thread::spawn(move || {
+                let waker = place.lock().unwrap().take();
+                event.store(true, Ordering::Relaxed);
+                if let Some(waker) = waker {
+                    waker.wake();
+                    return true;
+                }
+                false
+            })
+        };
+        let mut polls = 0;
+        ringbuf::wake::block_on_fn(0, |waker| {
+            polls += 1;
+            if polls == 1 {
+                *place.lock().unwrap() = Some(waker.clone());
+                return if other_is_done(&place) { Poll::Ready(()) } else { Poll::Pending };
+            }
+            assert!(event.load(Ordering::Relaxed), "woken, and the event is not to be seen");
+            Poll::Ready(())
+        });
+        other.join().unwrap();
+    });
+}

@@ -1,0 +1,127 @@
+//! A store-load barrier whose cost falls on the rare side alone.
+//!
+//! Two threads each store to one place and then load the other's. For at least one of them to
+//! see the other's store, each needs a full fence between its store and its load. Here one side
+//! does this per push and the other once per sleep, per close or per wait. So the frequent side
+//! calls [`light`], the rare side [`heavy`], and any pair of the two orders like two fences of
+//! `SeqCst`.
+//!
+//! On Linux `heavy` is `membarrier(2)`: the kernel runs a full barrier on every core that runs a
+//! thread of this process, as if that thread had called it at that moment. `light` then only has
+//! to keep the compiler from moving the store past the load. The argument: at the moment of that
+//! barrier a light side is either past its store, which is then visible to whatever the heavy
+//! side loads afterwards, or before its store and hence before its load too, which then sees what
+//! the heavy side stored before. A thread that is not running has passed a full barrier when it
+//! was switched out.
+//!
+//! Where the kernel refuses, and on other systems, both are `fence(SeqCst)`. This is decided once
+//! in a process, by [`prepare`], which whoever builds a structure that uses the pair calls first.
+//! A model cannot show an interrupt of another core, so in models both are fences too: what they
+//! check is that the pair stands where two full fences suffice.
+
+#[cfg(not(all(target_os = "linux", not(tidegate_loom), not(miri))))]
+use crate::sync::{Ordering, fence};
+
+#[cfg(all(target_os = "linux", not(tidegate_loom), not(miri)))]
+mod imp {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
+
+    /// True once the kernel has accepted; until then, and otherwise, both sides fence.
+    static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
+    static DECIDED: OnceLock<()> = OnceLock::new();
+
+    fn membarrier(command: libc::c_int) -> bool {
+        // SAFETY: membarrier takes two integers, a CPU that is ignored without its flag, and
+        // touches no memory of ours.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+
+    pub(super) fn prepare() {
+        DECIDED.get_or_init(|| {
+            // Once registered, one call now shows that later ones are let through too.
+            let asymmetric = membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
+                && membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+            // Relaxed: a thread can only reach a structure after this returned in the thread
+            // that built it, so whatever handed it over has ordered this store too.
+            ASYMMETRIC.store(asymmetric, Ordering::Relaxed);
+        });
+    }
+
+    #[inline(always)]
+    pub(super) fn light() {
+        if ASYMMETRIC.load(Ordering::Relaxed) {
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    pub(super) fn heavy() {
+        fence(Ordering::SeqCst);
+        if ASYMMETRIC.load(Ordering::Relaxed) {
+            // Going on without the barrier would lose a wake-up some day, silently.
+            assert!(
+                membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED),
+                "membarrier was accepted at the start and is refused now"
+            );
+        }
+    }
+
+    pub(super) fn is_asymmetric() -> bool {
+        ASYMMETRIC.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(tidegate_loom), not(miri))))]
+mod imp {
+    use super::{Ordering, fence};
+
+    pub(super) fn prepare() {}
+
+    #[inline(always)]
+    #[cfg_attr(tidegate_loom, track_caller)]
+    pub(super) fn light() {
+        fence(Ordering::SeqCst);
+    }
+
+    #[cfg_attr(tidegate_loom, track_caller)]
+    pub(super) fn heavy() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(super) fn is_asymmetric() -> bool {
+        false
+    }
+}
+
+/// Decides, once in a process, how the pair works. Cheap when decided.
+///
+/// `heavy` may only pair with a `light` that runs after this returned.
+pub(crate) fn prepare() {
+    imp::prepare();
+}
+
+/// The frequent side's half: after its store, before its load.
+#[inline(always)]
+#[cfg_attr(tidegate_loom, track_caller)]
+pub(crate) fn light() {
+    imp::light();
+}
+
+/// The rare side's half: after its store, before its load. Some microseconds where it is the
+/// kernel's.
+#[cfg_attr(tidegate_loom, track_caller)]
+pub(crate) fn heavy() {
+    imp::heavy();
+}
+
+/// Whether the frequent side goes without a fence in this process.
+///
+/// True on Linux where the kernel offers `membarrier(2)`: then a push is free of fences, and
+/// going to sleep, closing or waiting for room costs a system call that briefly interrupts the
+/// cores on which this process runs. False elsewhere: a push then has a full fence. To be asked
+/// after a ring or lanes were built.
+pub fn pushes_without_fence() -> bool {
+    imp::is_asymmetric()
+}

@@ -1,0 +1,604 @@
+//! The two ends of one ring, on which everything else that queues is built.
+//!
+//! A ring has a [`Core`] that both ends share: two sequence numbers, the slots, the place where
+//! the producer waits for room, and the final head. [`Tail`] is the producer's end and [`Head`]
+//! the consumer's. Each keeps its own number in a plain field and a copy of the other's as it was
+//! last seen, so that it looks at the other's cache line only when it seems to have run out. The
+//! numbers run freely and never wrap (2^64 items take centuries); slot = number modulo capacity.
+//!
+//! The end that has filled slots but not published them has *staged* them. A push stages and
+//! publishes one; a run stages many and publishes them in one step.
+//!
+//! **Who owns a slot.** `[head, tail)` is filled and the consumer's; `[tail, tail + staged)` is
+//! filled and the producer's; the rest is empty and the producer's. Two pairs move the borders:
+//! - [filled] the producer's Release store of `tail`, the consumer's Acquire load: the consumer
+//!   sees what was written into the slots;
+//! - [freed] the consumer's Release store of `head`, the producer's Acquire load: the producer
+//!   writes into a slot only after the item was moved out.
+//!
+//! **Closing.** How the consumer says that it has closed is up to the user of this module (a
+//! flag, or a word that is shared by many rings). It then passes a heavy barrier, looks at `tail`
+//! for the last time ([`Head::finish`]) and publishes that as the *final head*. The producer,
+//! after publishing items, passes a light barrier and looks whether the consumer has closed. If
+//! it sees nothing, the consumer's last look comes later and finds the items: they are accepted.
+//! If it sees the close, it waits for the final head ([`Tail::settle`]), and what lies past it is
+//! staged again, to be given back: the consumer never looks there. Without either barrier both
+//! may miss the other, and the items are lost.
+
+use crate::barrier;
+use crate::error::Closed;
+use crate::slots::{Slots, View};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, pause, value_of};
+use crate::wake::{Errand, WakeSlot};
+use crossbeam_utils::CachePadded;
+use std::alloc::Layout;
+use std::task::{Poll, Waker};
+
+/// The final head while there is none.
+const OPEN: u64 = u64::MAX;
+
+/// What the two ends share.
+#[derive(Debug)]
+pub(crate) struct Core<T> {
+    /// The next number to be published. Written by the producer.
+    tail: CachePadded<AtomicU64>,
+    /// The next number to be taken. Written by the consumer.
+    head: CachePadded<AtomicU64>,
+    rare: CachePadded<Rare>,
+    slots: Slots<T>,
+}
+
+/// What is read often and written hardly ever, so that it stays in both ends' caches.
+#[derive(Debug)]
+struct Rare {
+    /// Where the producer waits for room.
+    room: WakeSlot,
+    /// Once the consumer has closed: the number at which it stops.
+    final_head: AtomicU64,
+    /// The consumer has closed (used by a ring that stands alone).
+    closed: AtomicBool,
+    /// The producer is gone (used by a ring that stands alone).
+    gone: AtomicBool,
+}
+
+impl<T> Core<T> {
+    /// # Panics
+    /// As [`Slots::new`].
+    pub(crate) fn new(capacity: usize) -> Arc<Self> {
+        barrier::prepare();
+        Arc::new(Self {
+            tail: CachePadded::new(AtomicU64::new(0)),
+            head: CachePadded::new(AtomicU64::new(0)),
+            rare: CachePadded::new(Rare {
+                room: WakeSlot::new(),
+                final_head: AtomicU64::new(OPEN),
+                closed: AtomicBool::new(false),
+                gone: AtomicBool::new(false),
+            }),
+            slots: Slots::new(capacity),
+        })
+    }
+
+    /// What one core takes on the heap, in bytes, before rounding by the allocator.
+    pub(crate) fn heap_bytes(capacity: usize) -> usize {
+        let counts = Layout::new::<[usize; 2]>();
+        let (shared, _) =
+            counts.extend(Layout::new::<Self>()).expect("a core is some hundred bytes");
+        shared.pad_to_align().size() + Slots::<T>::heap_bytes(capacity)
+    }
+
+    /// The consumer's word that it has closed; a heavy barrier and [`Head::finish`] must follow.
+    pub(crate) fn set_closed(&self) {
+        // Relaxed: the barriers order it against the producer's publishing.
+        self.rare.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the consumer has closed, after the caller's light barrier where that matters.
+    #[inline(always)]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.rare.closed.load(Ordering::Relaxed)
+    }
+
+    /// The producer's word that nothing will follow.
+    pub(crate) fn set_gone(&self) {
+        // Release [gone]: whoever sees it then sees the last tail.
+        self.rare.gone.store(true, Ordering::Release);
+    }
+
+    /// Whether the producer is gone. If so, the tail read after this is the last.
+    pub(crate) fn is_gone(&self) -> bool {
+        // Acquire [gone].
+        self.rare.gone.load(Ordering::Acquire)
+    }
+}
+
+impl<T> Drop for Core<T> {
+    fn drop(&mut self) {
+        let head = value_of(&mut self.head);
+        let tail = value_of(&mut self.tail);
+        // SAFETY: `[head, tail)` is filled and owned by the ring; both ends are gone, and the
+        // count of owners that ended here has ordered all they did before this.
+        unsafe { self.slots.view().drop_range(head, (tail - head) as usize) };
+    }
+}
+
+/// The producer's end.
+#[derive(Debug)]
+pub(crate) struct Tail<T> {
+    view: View<T>,
+    /// Same as the core's, which only this end writes.
+    tail: u64,
+    /// `[tail, end)` is staged: filled and not published.
+    end: u64,
+    /// The consumer's head as it was last seen: at most the real one.
+    head_seen: u64,
+    core: Arc<Core<T>>,
+}
+
+impl<T> Tail<T> {
+    /// The end of a ring that nobody else holds this end of; what an earlier holder did must have
+    /// happened before.
+    pub(crate) fn new(core: &Arc<Core<T>>) -> Self {
+        // Relaxed: only holders of this end write it, and they come one after the other.
+        let tail = core.tail.load(Ordering::Relaxed);
+        // Acquire [freed].
+        let head_seen = core.head.load(Ordering::Acquire);
+        Self { view: core.slots.view(), tail, end: tail, head_seen, core: Arc::clone(core) }
+    }
+
+    pub(crate) fn core(&self) -> &Core<T> {
+        &self.core
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.view.capacity()
+    }
+
+    /// The number the next published item gets: how many were published so far.
+    #[inline]
+    pub(crate) fn seq(&self) -> u64 {
+        self.tail
+    }
+
+    /// How many items are staged.
+    #[inline]
+    pub(crate) fn staged(&self) -> usize {
+        (self.end - self.tail) as usize
+    }
+
+    #[inline(always)]
+    fn room_seen(&self) -> usize {
+        self.view.capacity() - (self.end - self.head_seen) as usize
+    }
+
+    /// For how many more items there is room. Looks at the consumer's head only if less than
+    /// `wanted` are known of.
+    #[inline]
+    pub(crate) fn room(&mut self, wanted: usize) -> usize {
+        if self.room_seen() < wanted {
+            self.refresh();
+        }
+        self.room_seen()
+    }
+
+    fn refresh(&mut self) {
+        // Acquire [freed]: the items before this head were moved out of their slots.
+        self.head_seen = self.core.head.load(Ordering::Acquire);
+    }
+
+    /// Publishes one item, unless there is no room. What was staged before is forgotten.
+    #[inline]
+    pub(crate) fn push(&mut self, item: T) -> Result<(), T> {
+        let seq = self.tail;
+        if (seq - self.head_seen) as usize == self.view.capacity() {
+            self.refresh();
+            if (seq - self.head_seen) as usize == self.view.capacity() {
+                return Err(item);
+            }
+        }
+        // SAFETY: tail - head < capacity, so the slot is the producer's by [freed], and
+        // `&mut self` is the one producer. The slots live in the core that we hold.
+        unsafe { self.view.write(seq, item) };
+        self.tail = seq + 1;
+        self.end = seq + 1;
+        // Release [filled]: whoever reads this tail sees the item.
+        self.core.tail.store(seq + 1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Forgets what a leaked guard has left staged: those items are leaked too.
+    pub(crate) fn begin(&mut self) {
+        self.end = self.tail;
+    }
+
+    /// Stages one item, unless there is no room.
+    #[inline]
+    pub(crate) fn stage(&mut self, item: T) -> Result<(), T> {
+        if self.room_seen() == 0 {
+            self.refresh();
+            if self.room_seen() == 0 {
+                return Err(item);
+            }
+        }
+        // SAFETY: end - head < capacity, so the slot is the producer's by [freed], and
+        // `&mut self` is the one producer. The slots live in the core that we hold.
+        unsafe { self.view.write(self.end, item) };
+        self.end += 1;
+        Ok(())
+    }
+
+    /// Stages what `items` gives, up to `max` items and no more than there is known room for.
+    /// When it panics, what it gave before stays staged.
+    #[inline]
+    pub(crate) fn stage_from(&mut self, items: impl Iterator<Item = T>, max: usize) {
+        /// Keeps the count in a local, and writes it back also when the iterator panics.
+        struct Count<'a> {
+            end: &'a mut u64,
+            next: u64,
+        }
+
+        impl Drop for Count<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                *self.end = self.next;
+            }
+        }
+
+        let (view, from) = (self.view, self.end);
+        let room = self.room_seen().min(max);
+        let mut count = Count { end: &mut self.end, next: from };
+        for (_, item) in (0..room).zip(items) {
+            // SAFETY: fewer than `room_seen` were staged since, so the slot is the producer's by
+            // [freed], and `&mut self` is the one producer.
+            unsafe { view.write(count.next, item) };
+            count.next += 1;
+        }
+    }
+
+    /// The empty slots after what is staged, `len` of them.
+    ///
+    /// # Panics
+    /// If there is not so much room.
+    pub(crate) fn empty_slices(
+        &mut self,
+        len: usize,
+    ) -> (&mut [std::mem::MaybeUninit<T>], &mut [std::mem::MaybeUninit<T>]) {
+        assert!(len <= self.room_seen(), "slots that are not empty cannot be lent");
+        // SAFETY: `[end, end + len)` is empty and the producer's by [freed]; the slices borrow
+        // the one producer mutably, so nobody else reaches the slots meanwhile.
+        unsafe { self.view.empty_slices(self.end, len) }
+    }
+
+    /// Counts `len` more as staged.
+    ///
+    /// # Safety
+    /// - the `len` slots that [`empty_slices`](Self::empty_slices) would lend first are filled.
+    pub(crate) unsafe fn assume_staged(&mut self, len: usize) {
+        debug_assert!(len <= self.room_seen());
+        self.end += len as u64;
+    }
+
+    /// Publishes all that is staged in one step.
+    #[inline]
+    pub(crate) fn publish(&mut self) {
+        self.tail = self.end;
+        // Release [filled]: whoever reads this tail sees the items.
+        self.core.tail.store(self.tail, Ordering::Release);
+    }
+
+    /// Drops all that is staged.
+    pub(crate) fn discard(&mut self) {
+        let staged = self.staged();
+        self.end = self.tail;
+        if staged > 0 {
+            // SAFETY: the range was staged: filled, the producer's, and no longer counted.
+            unsafe { self.view.drop_range(self.tail, staged) };
+        }
+    }
+
+    /// Moves what was staged last back out.
+    pub(crate) fn unstage(&mut self) -> Option<T> {
+        if self.end == self.tail {
+            return None;
+        }
+        self.end -= 1;
+        // SAFETY: the slot was staged: filled, the producer's, and no longer counted.
+        Some(unsafe { self.view.take(self.end) })
+    }
+
+    /// Moves all that is staged back out, behind what is in `back`, in order.
+    pub(crate) fn unstage_all(&mut self, back: &mut Vec<T>) {
+        back.reserve(self.staged());
+        let (from, to) = (self.tail, self.end);
+        self.end = self.tail;
+        // SAFETY: the range was staged: filled, the producer's, and no longer counted; the room
+        // is reserved, so nothing between can panic and lose the rest.
+        back.extend((from..to).map(|seq| unsafe { self.view.take(seq) }));
+    }
+
+    /// After the consumer was seen to have closed, and after publishing: waits for the final head
+    /// and stages again what lies past it. Returns how many that are.
+    ///
+    /// The wait is for the consumer to get from its word to its final head: a barrier and a few
+    /// stores.
+    #[cold]
+    pub(crate) fn settle(&mut self) -> usize {
+        let mut round = 0;
+        let final_head = loop {
+            // Relaxed: the number is all there is to know. What lies past it was written here,
+            // and the consumer never looks there.
+            let final_head = self.core.rare.final_head.load(Ordering::Relaxed);
+            if final_head != OPEN {
+                break final_head;
+            }
+            pause(round);
+            round += 1;
+        };
+        self.end = self.tail;
+        if final_head < self.tail {
+            self.tail = final_head;
+            // Relaxed: nobody reads it but the next holder of this end and the last owner.
+            self.core.tail.store(self.tail, Ordering::Relaxed);
+        }
+        self.staged()
+    }
+
+    /// Ready when there is room for `wanted` items, or when `closed` says that there never will
+    /// be; else the consumer will wake `waker` when it has taken something or closes. More than
+    /// the capacity there never is room for, only the close.
+    ///
+    /// Foreign code (waking, dropping a waker) is left to the caller, who may hold a lock.
+    pub(crate) fn poll_room(
+        &mut self,
+        closed: impl Fn(&Core<T>) -> bool,
+        wanted: usize,
+        waker: &Waker,
+    ) -> (Poll<Result<(), Closed<()>>>, Errand) {
+        if let Some(answer) = self.room_or_closed(&closed, wanted) {
+            return (Poll::Ready(answer), self.stop_waiting());
+        }
+        // Registering passes a heavy barrier, so that the second look sees whatever the consumer
+        // did before it found nobody waiting.
+        let errand = self.core.rare.room.register(waker.clone());
+        match self.room_or_closed(&closed, wanted) {
+            Some(answer) => (Poll::Ready(answer), errand.and(self.stop_waiting())),
+            None => (Poll::Pending, errand),
+        }
+    }
+
+    fn room_or_closed(
+        &mut self,
+        closed: impl Fn(&Core<T>) -> bool,
+        wanted: usize,
+    ) -> Option<Result<(), Closed<()>>> {
+        if closed(&self.core) {
+            return Some(Err(Closed(())));
+        }
+        (self.room(wanted) >= wanted).then_some(Ok(()))
+    }
+
+    /// Takes back the waker that [`poll_room`](Self::poll_room) left, if any.
+    pub(crate) fn stop_waiting(&mut self) -> Errand {
+        self.core.rare.room.clear()
+    }
+}
+
+/// The consumer's end.
+#[derive(Debug)]
+pub(crate) struct Head<T> {
+    view: View<T>,
+    /// The next number to take.
+    head: u64,
+    /// The producer's tail as it was last seen: at most the real one; at last the final head.
+    tail_seen: u64,
+    /// The final head is published.
+    finished: bool,
+    core: Arc<Core<T>>,
+}
+
+impl<T> Head<T> {
+    /// The end of a new ring.
+    pub(crate) fn new(core: &Arc<Core<T>>) -> Self {
+        Self {
+            view: core.slots.view(),
+            head: 0,
+            tail_seen: 0,
+            finished: false,
+            core: Arc::clone(core),
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Core<T> {
+        &self.core
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.view.capacity()
+    }
+
+    /// The number of the next item to take: how many were taken so far.
+    #[inline]
+    pub(crate) fn seq(&self) -> u64 {
+        self.head
+    }
+
+    /// The number up to which items are known to be there.
+    #[inline]
+    pub(crate) fn tail_seen(&self) -> u64 {
+        self.tail_seen
+    }
+
+    /// How many items are known to be there, without looking.
+    #[inline]
+    pub(crate) fn known(&self) -> usize {
+        (self.tail_seen - self.head) as usize
+    }
+
+    /// Looks at the producer's tail; how many items are there. After the final head it looks no
+    /// more.
+    #[inline]
+    pub(crate) fn look(&mut self) -> usize {
+        if !self.finished {
+            // Acquire [filled]: the items before this tail are written.
+            self.tail_seen = self.core.tail.load(Ordering::Acquire);
+        }
+        self.known()
+    }
+
+    /// Takes the next item.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        if self.head == self.tail_seen && self.look() == 0 {
+            return None;
+        }
+        let seq = self.head;
+        self.head = seq + 1;
+        // SAFETY: seq < tail, so the slot is filled and the consumer's by [filled], `&mut self`
+        // is the one consumer, and the number is counted as taken. The core is held.
+        let item = unsafe { self.view.take(seq) };
+        self.release();
+        Some(item)
+    }
+
+    /// The next item that is known to be there.
+    #[inline]
+    pub(crate) fn peek(&self) -> Option<&T> {
+        // SAFETY: head < tail, so the slot is filled and the consumer's by [filled]; nobody can
+        // take it while the one consumer is borrowed.
+        (self.head < self.tail_seen).then(|| unsafe { self.view.peek(self.head) })
+    }
+
+    /// Claims up to `max` of the items that are known to be there. Until the claim ends they all
+    /// count as taken, so that a forgotten claim leaks them rather than have them taken twice.
+    #[inline]
+    pub(crate) fn claim(&mut self, max: usize) -> Claim<'_, T> {
+        let first = self.head;
+        let end = first + self.known().min(max) as u64;
+        self.head = end;
+        Claim { view: self.view, first, next: first, end, head: self }
+    }
+
+    /// Frees all before `head`, and wakes the producer if it waits for room.
+    #[inline]
+    fn release(&self) {
+        // Release [freed]: the producer sees that the items were moved out.
+        self.core.head.store(self.head, Ordering::Release);
+        self.core.rare.room.wake();
+    }
+
+    /// Looks at the tail for the last time, after the consumer's word that it has closed and a
+    /// heavy barrier. `reach` may draw the line earlier: it is given this end and that tail.
+    /// Publishes the final head and wakes whoever waits for room. Does nothing the second time.
+    pub(crate) fn finish(&mut self, reach: impl FnOnce(&Self, u64) -> u64) {
+        if self.finished {
+            return;
+        }
+        self.look();
+        self.finished = true;
+        let tail = self.tail_seen;
+        self.tail_seen = reach(self, tail).clamp(self.head, tail);
+        // Relaxed: see `Tail::settle`.
+        self.core.rare.final_head.store(self.tail_seen, Ordering::Relaxed);
+        self.core.rare.room.wake();
+    }
+
+    /// Whether the final head is published and everything before it taken.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.finished && self.head == self.tail_seen
+    }
+
+    /// An item that is known to be there, by its number.
+    pub(crate) fn at(&self, seq: u64) -> Option<&T> {
+        // SAFETY: head <= seq < tail, so the slot is filled and the consumer's by [filled];
+        // nobody can take it while the one consumer is borrowed.
+        (self.head <= seq && seq < self.tail_seen).then(|| unsafe { self.view.peek(seq) })
+    }
+
+    /// Drops all that is known to be there, and frees it.
+    pub(crate) fn discard(&mut self) {
+        let (from, known) = (self.head, self.known());
+        self.head = self.tail_seen;
+        // Freed at last, also when a drop panics.
+        let freed = AtLast(&*self);
+        // SAFETY: the range is filled and the consumer's by [filled], and counted as taken.
+        unsafe { freed.0.view.drop_range(from, known) };
+    }
+}
+
+/// Frees what was taken at the end of a scope, also when the scope unwinds.
+struct AtLast<'a, T>(&'a Head<T>);
+
+impl<T> Drop for AtLast<'_, T> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+/// Items that the consumer is moving out: `[next, end)` is filled and this claim's.
+///
+/// When it ends, what was not moved out stays in the ring, and the rest is freed in one step.
+#[derive(Debug)]
+pub(crate) struct Claim<'a, T> {
+    view: View<T>,
+    first: u64,
+    next: u64,
+    end: u64,
+    head: &'a mut Head<T>,
+}
+
+impl<T> Claim<'_, T> {
+    /// The number of the next item to move out.
+    #[inline(always)]
+    pub(crate) fn seq(&self) -> u64 {
+        self.next
+    }
+
+    /// How many are left.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        (self.end - self.next) as usize
+    }
+
+    /// Moves the next item out.
+    #[inline(always)]
+    pub(crate) fn take(&mut self) -> Option<T> {
+        if self.next == self.end {
+            return None;
+        }
+        let seq = self.next;
+        self.next = seq + 1;
+        // SAFETY: the slot is filled and the consumer's by [filled], the head behind this claim
+        // is borrowed by it alone, and the number is counted as moved out.
+        Some(unsafe { self.view.take(seq) })
+    }
+
+    /// The next item, where it lies.
+    pub(crate) fn peek(&self) -> Option<&T> {
+        // SAFETY: as in `take`, and nobody moves it out while the claim is borrowed.
+        (self.next < self.end).then(|| unsafe { self.view.peek(self.next) })
+    }
+
+    /// All that is left, where it lies.
+    pub(crate) fn as_slices(&self) -> (&[T], &[T]) {
+        // SAFETY: as in `take`, and nobody moves any out while the claim is borrowed.
+        unsafe { self.view.slices(self.next, self.len()) }
+    }
+
+    /// Drops up to `count` of the next items.
+    pub(crate) fn skip(&mut self, count: usize) {
+        let (from, count) = (self.next, self.len().min(count));
+        self.next += count as u64;
+        // SAFETY: as in `take`, for each of them.
+        unsafe { self.view.drop_range(from, count) };
+    }
+}
+
+impl<T> Drop for Claim<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.head.head = self.next;
+        if self.next != self.first {
+            self.head.release();
+        }
+    }
+}

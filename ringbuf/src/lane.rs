@@ -1,0 +1,489 @@
+//! A producer's side of the lanes: one ring to every shard.
+
+use crate::barrier::light;
+use crate::doorbell::Doorbell;
+use crate::ends::Tail;
+use crate::error::{Closed, PushError};
+use crate::matrix::{LanesConfig, Matrix, fixed_heap_bytes, lane_heap_bytes};
+use crate::side::{Mark, SideTail};
+use crate::sync::Arc;
+use crate::wake::{self, Errand};
+use std::task::{Poll, Waker};
+
+/// A set of lanes, from which producers claim theirs. Clone it for as many as need it.
+///
+/// Made by [`lanes`](crate::lanes()).
+#[derive(Debug)]
+pub struct Lanes<T, M> {
+    pub(crate) matrix: Arc<Matrix<T, M>>,
+}
+
+impl<T, M> Clone for Lanes<T, M> {
+    fn clone(&self) -> Self {
+        Self { matrix: Arc::clone(&self.matrix) }
+    }
+}
+
+impl<T, M> Lanes<T, M> {
+    /// Claims a lane: the free one with the lowest index, or none if all are claimed.
+    ///
+    /// The lane continues where its last holder left it: its items come behind that one's, in
+    /// order. Allocates a few hundred bytes a shard.
+    pub fn claim(&self) -> Option<Lane<T, M>> {
+        let index = self.matrix.claim()?;
+        let shards = self.matrix.config().shards;
+        let cells = (0..shards)
+            .map(|shard| {
+                let cell = self.matrix.cell(index, shard);
+                LaneCell {
+                    items: Tail::new(&cell.items),
+                    marks: SideTail::new(&cell.marks),
+                    bell: Arc::clone(self.matrix.bell(shard)),
+                }
+            })
+            .collect();
+        let touched = vec![0; shards.div_ceil(64)].into_boxed_slice();
+        Some(Lane { matrix: Arc::clone(&self.matrix), index, cells, touched })
+    }
+
+    /// The bell of a shard, for the control plane's knocks.
+    ///
+    /// # Panics
+    /// If there is no such shard.
+    pub fn doorbell(&self, shard: usize) -> &Doorbell {
+        self.matrix.bell(shard)
+    }
+
+    /// The size of the set, with capacities rounded up as they are.
+    pub fn config(&self) -> LanesConfig {
+        *self.matrix.config()
+    }
+
+    /// How many lanes are claimed now.
+    pub fn claimed(&self) -> usize {
+        self.matrix.in_use()
+    }
+
+    /// What one lane takes on the heap, its rings to all shards and both ends of them while it
+    /// is claimed, in bytes as asked of the allocator.
+    ///
+    /// # Panics
+    /// If a number of `config` is out of its range.
+    pub fn bytes_per_lane(config: LanesConfig) -> usize {
+        lane_heap_bytes::<T, M>(config)
+            + config.shards * size_of::<LaneCell<T, M>>()
+            + config.shards.div_ceil(64) * size_of::<u64>()
+            + config.shards * crate::shard_lanes::bytes_per_cell::<T, M>()
+    }
+
+    /// What the whole set takes on the heap when all lanes are claimed, in bytes as asked of the
+    /// allocator, without the vector that [`lanes`](crate::lanes()) returns.
+    ///
+    /// # Panics
+    /// If a number of `config` is out of its range.
+    pub fn heap_bytes(config: LanesConfig) -> usize {
+        fixed_heap_bytes::<T, M>(config) + config.lanes * Self::bytes_per_lane(config)
+    }
+}
+
+/// The producer's ends between a lane and one shard.
+#[derive(Debug)]
+struct LaneCell<T, M> {
+    items: Tail<T>,
+    marks: SideTail<M>,
+    bell: Arc<Doorbell>,
+}
+
+/// One producer's lane: a ring to every shard.
+///
+/// Made by [`Lanes::claim`]; dropping it gives the lane back. It may move between threads but has
+/// one holder at a time. All functions panic if there is no shard of the number given.
+#[derive(Debug)]
+pub struct Lane<T, M> {
+    matrix: Arc<Matrix<T, M>>,
+    index: usize,
+    cells: Box<[LaneCell<T, M>]>,
+    /// A bit for each shard that the run at hand has staged something for.
+    touched: Box<[u64]>,
+}
+
+impl<T, M> LaneCell<T, M> {
+    #[cold]
+    fn refusal<U>(&self, item: U) -> PushError<U> {
+        if self.bell.is_closed() { PushError::Closed(item) } else { PushError::Full(item) }
+    }
+
+    /// Sees to a shard that sleeps or has closed, after the light barrier: rings, and returns how
+    /// many of the published items go back (they are staged again).
+    #[cold]
+    fn attend(&mut self, now: impl FnOnce() -> u64) -> usize {
+        // Whoever rings also when it has closed does no harm.
+        self.bell.ring(now);
+        if self.bell.is_closed() { self.items.settle() } else { 0 }
+    }
+
+    /// As [`attend`](Self::attend), for a mark that stands alone.
+    #[cold]
+    fn attend_mark(&mut self, now: impl FnOnce() -> u64) -> Option<M> {
+        self.bell.ring(now);
+        if !self.bell.is_closed() {
+            return None;
+        }
+        self.marks.settle();
+        self.marks.unstage().map(Mark::into_inner)
+    }
+}
+
+impl<T, M> Lane<T, M> {
+    /// The lane's number, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// For how many items there is room in each ring when it is empty: a power of two.
+    pub fn capacity(&self) -> usize {
+        self.cells[0].items.capacity()
+    }
+
+    /// Pushes one item to a shard if there is room, and wakes the shard if it sleeps.
+    ///
+    /// `now` is called only by the push that wakes it. `Ok` means accepted. Costs a write, a
+    /// store and a load of the shard's bell.
+    ///
+    /// # Errors
+    /// Both give the item back. [`PushError::Full`]: no room now. [`PushError::Closed`]: the shard
+    /// has closed, and has not accepted this item.
+    #[inline]
+    pub fn try_push(
+        &mut self,
+        shard: usize,
+        item: T,
+        now: impl FnOnce() -> u64,
+    ) -> Result<(), PushError<T>> {
+        let cell = &mut self.cells[shard];
+        if let Err(item) = cell.items.push(item) {
+            return Err(cell.refusal(item));
+        }
+        // Between publishing and looking whether the shard sleeps or has closed.
+        light();
+        if cell.bell.calls() && cell.attend(now) > 0 {
+            return cell.items.unstage().map_or(Ok(()), |item| Err(PushError::Closed(item)));
+        }
+        Ok(())
+    }
+
+    /// Pushes one item, waiting for room: `spin` rounds on the core, then parked.
+    ///
+    /// # Errors
+    /// The item, when the shard has closed and has not accepted it.
+    pub fn push(
+        &mut self,
+        shard: usize,
+        item: T,
+        now: impl Fn() -> u64,
+        spin: u32,
+    ) -> Result<(), Closed<T>> {
+        let mut item = item;
+        loop {
+            match self.try_push(shard, item, &now) {
+                Ok(()) => return Ok(()),
+                Err(PushError::Closed(back)) => return Err(Closed(back)),
+                Err(PushError::Full(back)) => item = back,
+            }
+            // An error here comes up again above, with the item.
+            let _ = self.wait_for_room(shard, 1, spin);
+        }
+    }
+
+    /// Pushes one item with a mark that belongs to it.
+    ///
+    /// # Errors
+    /// Both give item and mark back. [`PushError::Full`]: no room now for the item or for the
+    /// mark. [`PushError::Closed`]: the shard has closed, and has accepted neither.
+    pub fn try_push_marked(
+        &mut self,
+        shard: usize,
+        item: T,
+        mark: M,
+        now: impl FnOnce() -> u64,
+    ) -> Result<(), PushError<(T, M)>> {
+        let cell = &mut self.cells[shard];
+        if cell.items.room(1) == 0 || cell.marks.room(1) == 0 {
+            return Err(cell.refusal((item, mark)));
+        }
+        // The mark first: whoever sees the item must find it. Neither push is refused, since
+        // the consumer only makes more room.
+        let _ = cell.marks.push(Mark::of_item(cell.items.seq(), mark));
+        let _ = cell.items.push(item);
+        // Between publishing and looking whether the shard sleeps or has closed.
+        light();
+        if cell.bell.calls() && cell.attend(now) > 0 {
+            cell.marks.settle();
+            // The shard draws both lines so that item and mark share their fate.
+            let item = cell.items.unstage();
+            let mark = cell.marks.unstage().map(Mark::into_inner);
+            return match (item, mark) {
+                (Some(item), Some(mark)) => Err(PushError::Closed((item, mark))),
+                _ => Ok(()),
+            };
+        }
+        Ok(())
+    }
+
+    /// Sends a mark that stands alone, between what was pushed before and what comes after.
+    ///
+    /// # Errors
+    /// Both give the mark back. [`PushError::Full`]: no room for marks now.
+    /// [`PushError::Closed`]: the shard has closed, and has not accepted this mark.
+    pub fn try_mark(
+        &mut self,
+        shard: usize,
+        mark: M,
+        now: impl FnOnce() -> u64,
+    ) -> Result<(), PushError<M>> {
+        let cell = &mut self.cells[shard];
+        if let Err(mark) = cell.marks.push(Mark::alone(cell.items.seq(), mark)) {
+            return Err(cell.refusal(mark.into_inner()));
+        }
+        // Between publishing and looking whether the shard sleeps or has closed.
+        light();
+        if cell.bell.calls() {
+            if let Some(mark) = cell.attend_mark(now) {
+                return Err(PushError::Closed(mark));
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a run of items to any shards, which each shard sees at once when it is committed.
+    pub fn run(&mut self) -> LaneRun<'_, T, M> {
+        self.touched.fill(0);
+        LaneRun { lane: self, committed: false }
+    }
+
+    /// For how many items there is room, at least: the shard only makes it more.
+    pub fn room(&mut self, shard: usize) -> usize {
+        let items = &mut self.cells[shard].items;
+        items.room(items.capacity())
+    }
+
+    /// For how many marks there is room, at least.
+    pub fn mark_room(&mut self, shard: usize) -> usize {
+        let marks = &mut self.cells[shard].marks;
+        marks.room(marks.capacity())
+    }
+
+    /// Room for items and for marks; looks at the shard's ends only if less than these many are
+    /// known of.
+    pub(crate) fn rooms(&mut self, shard: usize, items: usize, marks: usize) -> (usize, usize) {
+        let cell = &mut self.cells[shard];
+        (cell.items.room(items), cell.marks.room(marks))
+    }
+
+    /// Whether the shard has closed. `false` may be out of date at once; a push tells for sure.
+    #[inline]
+    pub fn is_closed(&self, shard: usize) -> bool {
+        self.cells[shard].bell.is_closed()
+    }
+
+    /// How many items this lane has pushed to the shard, through all its holders: the number that
+    /// the next item gets.
+    #[inline]
+    pub fn pushed(&self, shard: usize) -> u64 {
+        self.cells[shard].items.seq()
+    }
+
+    /// Ready when there is room for `wanted` items or the shard has closed; else `waker` is woken
+    /// when the shard has taken something or closes, and this is to be asked again.
+    ///
+    /// A lane and shard have one waker, and the last counts. Costs a heavy barrier when it answers
+    /// `Pending`.
+    ///
+    /// # Panics
+    /// If `wanted` is more than the capacity: that much room there never is.
+    pub fn poll_room(
+        &mut self,
+        shard: usize,
+        wanted: usize,
+        waker: &Waker,
+    ) -> Poll<Result<(), Closed<()>>> {
+        let capacity = self.capacity();
+        assert!(wanted <= capacity, "room for {wanted} never comes in a ring of {capacity}");
+        let (room, errand) = self.poll_room_for(shard, wanted, 0, waker);
+        errand.run();
+        room
+    }
+
+    /// As [`poll_room`](Self::poll_room), for a push with a mark: ready when there is room for one
+    /// item and for one mark.
+    pub fn poll_marked_room(&mut self, shard: usize, waker: &Waker) -> Poll<Result<(), Closed<()>>> {
+        let (room, errand) = self.poll_room_for(shard, 1, 1, waker);
+        errand.run();
+        room
+    }
+
+    /// Both of the above, for any number of items, with what is left to do where foreign code may
+    /// run. Waits for room for the items first, then for the marks.
+    pub(crate) fn poll_room_for(
+        &mut self,
+        shard: usize,
+        items: usize,
+        marks: usize,
+        waker: &Waker,
+    ) -> (Poll<Result<(), Closed<()>>>, Errand) {
+        let LaneCell { items: tail, marks: side, bell } = &mut self.cells[shard];
+        let (room, errand) = tail.poll_room(|_| bell.is_closed(), items, waker);
+        if room != Poll::Ready(Ok(())) || marks == 0 {
+            return (room, errand);
+        }
+        let (room, second) = side.poll_room(|_| bell.is_closed(), marks, waker);
+        (room, errand.and(second))
+    }
+
+    /// Takes back the wakers that waiting for room at a shard has left, if any.
+    pub(crate) fn stop_waiting(&mut self, shard: usize) -> Errand {
+        let cell = &mut self.cells[shard];
+        cell.items.stop_waiting().and(cell.marks.stop_waiting())
+    }
+
+    /// Waits until there is room for `wanted` items: `spin` rounds on the core, then parked.
+    ///
+    /// # Errors
+    /// If the shard has closed.
+    ///
+    /// # Panics
+    /// If `wanted` is more than the capacity.
+    pub fn wait_for_room(
+        &mut self,
+        shard: usize,
+        wanted: usize,
+        spin: u32,
+    ) -> Result<(), Closed<()>> {
+        let cell = &mut self.cells[shard];
+        for _ in 0..spin {
+            if cell.items.room(wanted) >= wanted || cell.bell.is_closed() {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        wake::block_on_fn(0, |waker| self.poll_room(shard, wanted, waker))
+    }
+}
+
+impl<T, M> Drop for Lane<T, M> {
+    fn drop(&mut self) {
+        for shard in 0..self.cells.len() {
+            // A waker left behind would wake somebody for nothing.
+            self.stop_waiting(shard).run();
+        }
+        self.matrix.hand_back(self.index);
+    }
+}
+
+/// A run of items to any shards, staged in their rings and not yet published.
+///
+/// Made by [`Lane::run`]. [`commit`](Self::commit) publishes each shard's part in one step;
+/// dropping it drops what was staged, which was never accepted. (Leaking it leaks them.)
+#[derive(Debug)]
+#[must_use = "a run that is not committed is dropped and was never accepted"]
+pub struct LaneRun<'a, T, M> {
+    lane: &'a mut Lane<T, M>,
+    /// The parts are published; what is left to do is to ring.
+    committed: bool,
+}
+
+impl<T, M> LaneRun<'_, T, M> {
+    /// Writes an item into its slot at a shard. No atomics, unless the ring seems full.
+    ///
+    /// # Errors
+    /// Both give the item back, and what was staged stays staged. [`PushError::Full`]: no room
+    /// now. [`PushError::Closed`]: no room, and the shard has closed.
+    #[inline]
+    pub fn stage(&mut self, shard: usize, item: T) -> Result<(), PushError<T>> {
+        let cell = &mut self.lane.cells[shard];
+        let word = &mut self.lane.touched[shard / 64];
+        let bit = 1 << (shard % 64);
+        if *word & bit == 0 {
+            cell.items.begin();
+            *word |= bit;
+        }
+        cell.items.stage(item).map_err(|item| cell.refusal(item))
+    }
+
+    /// How many items are staged for a shard.
+    pub fn staged(&self, shard: usize) -> usize {
+        let touched = self.lane.touched[shard / 64] >> (shard % 64) & 1 == 1;
+        if touched { self.lane.cells[shard].items.staged() } else { 0 }
+    }
+
+    /// For how many more items there is room at a shard.
+    pub fn room(&mut self, shard: usize) -> usize {
+        if self.staged(shard) == 0 {
+            self.lane.cells[shard].items.begin();
+        }
+        self.lane.room(shard)
+    }
+
+    /// Publishes each shard's part in one step, and then wakes the shards that sleep. `now` is
+    /// called by the pushes that wake one.
+    ///
+    /// # Errors
+    /// The items that shards which have closed have not accepted: shard by shard, each shard's in
+    /// order. All others were accepted. Only this allocates.
+    pub fn commit(mut self, now: impl Fn() -> u64) -> Result<(), Vec<T>> {
+        self.committed = true;
+        for_each_touched(&mut self.lane.touched, false, |shard| {
+            self.lane.cells[shard].items.publish();
+        });
+        // Between publishing and looking whether the shards sleep or have closed; one for all.
+        light();
+        let mut back = Vec::new();
+        let cells = &mut self.lane.cells;
+        for_each_touched(&mut self.lane.touched, true, |shard| {
+            let cell = &mut cells[shard];
+            if cell.bell.calls() && cell.attend(&now) > 0 {
+                cell.items.unstage_all(&mut back);
+            }
+        });
+        if back.is_empty() { Ok(()) } else { Err(back) }
+    }
+}
+
+impl<T, M> Drop for LaneRun<'_, T, M> {
+    fn drop(&mut self) {
+        let committed = self.committed;
+        let cells = &mut self.lane.cells;
+        for_each_touched(&mut self.lane.touched, true, |shard| {
+            let cell = &mut cells[shard];
+            if committed {
+                // Only when `now` has panicked at another shard: the items are published, so
+                // these shards must be woken all the same.
+                cell.bell.ring(|| 0);
+            } else {
+                cell.items.discard();
+            }
+        });
+    }
+}
+
+/// Calls `visit` with the number of each bit that is set, from the lowest; before that it clears
+/// the bit if told to.
+#[inline]
+fn for_each_touched(touched: &mut [u64], clear: bool, mut visit: impl FnMut(usize)) {
+    for (i, word) in touched.iter_mut().enumerate() {
+        let mut left = *word;
+        while left != 0 {
+            let bit = left.trailing_zeros() as usize;
+            left &= left - 1;
+            if clear {
+                *word = left;
+            }
+            visit(i * 64 + bit);
+        }
+    }
+}

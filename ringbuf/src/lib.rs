@@ -1,0 +1,78 @@
+//! Hand-off between threads without locks: rings, lanes, doorbells, seqlocks.
+//!
+//! - [`ring`]: one producer, one consumer; one item or runs of items in place; closing both ways
+//!   without losing an item or having one twice.
+//! - [`lanes()`]: many producers and many shards, a ring for each pair; a shard sleeps at its
+//!   [`Doorbell`] and never misses a push; few items carry *marks* in a side ring.
+//! - [`SharedLane`]: one lane for many threads and tasks, with permits.
+//! - [`seqlock()`]: a block of counters that readers copy without stopping the writer.
+//! - [`wake`]: waiting for any of these from a plain thread.
+//!
+//! ```
+//! let (mut producer, mut consumer) = ringbuf::ring(1024);
+//! let pusher = std::thread::spawn(move || {
+//!     for n in 0..10_000_u64 {
+//!         producer.push(n, ringbuf::wake::BRIEF_SPIN).unwrap();
+//!     }
+//! });
+//! let mut sum = 0;
+//! loop {
+//!     let last_look = consumer.is_closed();
+//!     sum += consumer.run(256).sum::<u64>();
+//!     if last_look && consumer.is_empty() {
+//!         break;
+//!     }
+//! }
+//! pusher.join().unwrap();
+//! assert_eq!(sum, 10_000 * 9_999 / 2);
+//! ```
+//!
+//! # How it is built
+//! A file imports only from strictly lower floors:
+//!
+//! | floor | files |
+//! |---|---|
+//! | 0 | `error`, `sync` (the only door to atomics, cells, fences, locks) |
+//! | 1 | `barrier` (a store-load fence that only the rare side pays for), `slots` (raw storage), `seqlock`, `waiters` |
+//! | 2 | `wake` (where one waiter leaves its waker), `doorbell` |
+//! | 3 | `ends` (the two ends of a ring, and the close race) |
+//! | 4 | `ring`, `side` |
+//! | 5 | `run`, `matrix` |
+//! | 6 | `shard_lanes` |
+//! | 7 | `lane` |
+//! | 8 | `lanes`, `shared` |
+//!
+//! Every ordering that is not `Relaxed` belongs to a pair with a name in brackets, like
+//! `[filled]`, and every protocol has a model that fails when the ordering is taken away.
+
+mod barrier;
+mod doorbell;
+mod ends;
+mod error;
+mod lane;
+mod lanes;
+mod matrix;
+mod ring;
+mod run;
+mod seqlock;
+mod shard_lanes;
+mod shared;
+mod side;
+mod slots;
+mod sync;
+mod waiters;
+pub mod wake;
+
+pub use barrier::pushes_without_fence;
+pub use doorbell::{Doorbell, LATEST_RING};
+pub use error::{Closed, Full, PushError};
+pub use lane::{Lane, LaneRun, Lanes};
+pub use lanes::lanes;
+pub use matrix::{LANES_MAX, LanesConfig};
+pub use ring::{Consumer, Producer, ring};
+pub use run::{Fill, Run};
+pub use seqlock::{SeqlockReader, SeqlockWriter, seqlock};
+pub use shard_lanes::{LaneDrain, ShardLanes};
+pub use shared::{Permit, Reserve, SharedLane};
+#[cfg(tidegate_loom)]
+pub use sync::canary;

@@ -1,0 +1,238 @@
+//! Many items at once: fill a run in place and publish it in one step, drain one in place and
+//! free it in one step.
+
+use crate::barrier::light;
+use crate::ends::Claim;
+use crate::error::{Closed, Full};
+use crate::ring::{Consumer, Producer};
+use std::iter::FusedIterator;
+use std::mem::MaybeUninit;
+
+/// A run of items that is being filled in place and that the consumer sees all at once.
+///
+/// Made by [`Producer::fill`]. [`commit`](Self::commit) publishes it; dropping it drops what was
+/// put in, which was never accepted. (Leaking it leaks them.)
+///
+/// ```
+/// let (mut producer, mut consumer) = ringbuf::ring(8);
+/// let mut fill = producer.fill(5);
+/// assert_eq!(fill.extend(1..), 5);
+/// assert_eq!(fill.commit(), Ok(5));
+/// assert_eq!(consumer.run(usize::MAX).sum::<i32>(), 15);
+/// ```
+#[derive(Debug)]
+#[must_use = "a run that is not committed is dropped and was never accepted"]
+pub struct Fill<'a, T> {
+    producer: &'a mut Producer<T>,
+    /// How many more may be put in: never more than there is room for.
+    left: usize,
+}
+
+impl<T> Producer<T> {
+    /// Begins a run of up to `max` items, or of as many as there is room for now
+    /// ([`Fill::room`] says how many).
+    pub fn fill(&mut self, max: usize) -> Fill<'_, T> {
+        self.tail.begin();
+        let wanted = max.min(self.tail.capacity());
+        let left = self.tail.room(wanted).min(max);
+        Fill { producer: self, left }
+    }
+}
+
+impl<T> Fill<'_, T> {
+    /// How many items were put in so far.
+    pub fn len(&self) -> usize {
+        self.producer.tail.staged()
+    }
+
+    /// Whether nothing was put in yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many more items may be put in.
+    pub fn room(&self) -> usize {
+        self.left
+    }
+
+    /// Puts one item in.
+    ///
+    /// # Errors
+    /// The item, when the run has as many as it may.
+    #[inline]
+    pub fn push(&mut self, item: T) -> Result<(), Full<T>> {
+        if self.left == 0 {
+            return Err(Full(item));
+        }
+        self.left -= 1;
+        self.producer.tail.stage(item).map_err(Full)
+    }
+
+    /// Puts in as many of `items` as may be, and returns how many. What does not fit is not asked
+    /// for. When the iterator panics, what it gave before stays put in.
+    pub fn extend(&mut self, items: impl IntoIterator<Item = T>) -> usize {
+        let before = self.len();
+        self.producer.tail.stage_from(items.into_iter(), self.left);
+        let count = self.len() - before;
+        self.left -= count;
+        count
+    }
+
+    /// The empty slots that may still be filled, in order, as the one or two slices they lie in.
+    /// Tell with [`assume_filled`](Self::assume_filled) how many were.
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = ringbuf::ring(4);
+    /// let mut fill = producer.fill(3);
+    /// let (first, second) = fill.as_uninit_slices();
+    /// for (slot, n) in first.iter_mut().chain(second).zip(0_u8..) {
+    ///     slot.write(n);
+    /// }
+    /// // SAFETY: all three slots were written just now.
+    /// unsafe { fill.assume_filled(3) };
+    /// assert_eq!(fill.commit(), Ok(3));
+    /// assert_eq!(consumer.run(9).collect::<Vec<_>>(), [0, 1, 2]);
+    /// ```
+    pub fn as_uninit_slices(&mut self) -> (&mut [MaybeUninit<T>], &mut [MaybeUninit<T>]) {
+        self.producer.tail.empty_slices(self.left)
+    }
+
+    /// Counts the next `count` slots as put in.
+    ///
+    /// # Safety
+    /// - `count` is at most [`room`](Self::room);
+    /// - the first `count` slots of [`as_uninit_slices`](Self::as_uninit_slices), counted through
+    ///   both slices, hold valid items.
+    pub unsafe fn assume_filled(&mut self, count: usize) {
+        debug_assert!(count <= self.left);
+        self.left -= count;
+        // SAFETY: the caller's word.
+        unsafe { self.producer.tail.assume_staged(count) };
+    }
+
+    /// Publishes the run in one step; how many items were accepted, which is all of them.
+    ///
+    /// # Errors
+    /// The consumer has closed: the items it has not accepted, in order. Those before them were
+    /// accepted. Only this allocates.
+    pub fn commit(self) -> Result<usize, Closed<Vec<T>>> {
+        let tail = &mut self.producer.tail;
+        let count = tail.staged();
+        if count == 0 {
+            return Ok(0);
+        }
+        tail.publish();
+        // Between publishing and looking whether the consumer has closed.
+        light();
+        if tail.core().is_closed() && tail.settle() > 0 {
+            let mut back = Vec::new();
+            tail.unstage_all(&mut back);
+            return Err(Closed(back));
+        }
+        Ok(count)
+    }
+}
+
+impl<T> Drop for Fill<'_, T> {
+    fn drop(&mut self) {
+        self.producer.tail.discard();
+    }
+}
+
+/// A run of items that is being drained in place.
+///
+/// Made by [`Consumer::run`]. Iterating moves items out; when the run is dropped, the slots of
+/// those are freed in one step, a producer that waits for room is woken, and what was not moved
+/// out stays in the ring. An item counts as moved out before it is, so a panic in between loses
+/// none twice. (Leaking the run leaks its items.)
+///
+/// ```
+/// let (mut producer, mut consumer) = ringbuf::ring(8);
+/// producer.fill(4).extend(0..4); // dropped, never accepted
+/// let mut fill = producer.fill(4);
+/// fill.extend(0..4);
+/// fill.commit().unwrap();
+///
+/// let mut run = consumer.run(3);
+/// assert_eq!(run.as_slices().0, [0, 1, 2]);
+/// assert_eq!(run.next(), Some(0));
+/// assert_eq!(run.peek(), Some(&1));
+/// drop(run);
+/// assert_eq!(consumer.len(), 3);
+/// ```
+#[derive(Debug)]
+pub struct Run<'a, T> {
+    claim: Claim<'a, T>,
+}
+
+impl<T> Consumer<T> {
+    /// Begins to drain up to `max` of the items that are there now.
+    #[inline]
+    pub fn run(&mut self, max: usize) -> Run<'_, T> {
+        if self.head.known() < max {
+            self.head.look();
+        }
+        Run { claim: self.head.claim(max) }
+    }
+}
+
+impl<'a, T> Run<'a, T> {
+    pub(crate) fn new(claim: Claim<'a, T>) -> Self {
+        Self { claim }
+    }
+
+    /// How many items are left in this run.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.claim.len()
+    }
+
+    /// Whether nothing is left in this run.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of the next item in its ring, counted from 0.
+    #[inline]
+    pub fn seq(&self) -> u64 {
+        self.claim.seq()
+    }
+
+    /// The next item, where it lies.
+    #[inline]
+    pub fn peek(&self) -> Option<&T> {
+        self.claim.peek()
+    }
+
+    /// All that is left, where it lies, as the one or two slices it lies in.
+    #[inline]
+    pub fn as_slices(&self) -> (&[T], &[T]) {
+        self.claim.as_slices()
+    }
+
+    /// Drops the next `count` items, or as many as are left, where they lie. For items that were
+    /// used through [`as_slices`](Self::as_slices).
+    ///
+    /// When the drop of one panics, the rest of them are dropped all the same.
+    pub fn skip_in_place(&mut self, count: usize) {
+        self.claim.skip(count);
+    }
+}
+
+impl<T> Iterator for Run<'_, T> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        self.claim.take()
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}
+
+impl<T> ExactSizeIterator for Run<'_, T> {}
+impl<T> FusedIterator for Run<'_, T> {}

@@ -1,0 +1,101 @@
+//! Which orderings and fences a model has passed through, and which one of them is taken away.
+//!
+//! Only in builds with `--cfg tidegate_loom`. A *site* is a call in this crate's source that names
+//! an ordering, or is a fence. The environment variable [`WEAKENED`] names one canary in the form
+//! in which [`Canary`] prints: that half of that call then counts as `Relaxed`, and a fence as
+//! nothing. A model that still passes does not check that ordering.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::panic::Location;
+use std::sync::atomic::Ordering;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+/// The environment variable that names the canary.
+pub const WEAKENED: &str = "TIDEGATE_WEAKENED";
+
+/// What of a call is weakened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Half {
+    /// What it reads no longer acquires.
+    Load,
+    /// What it writes no longer releases.
+    Store,
+    /// A failed exchange no longer acquires.
+    Failure,
+    /// The fence is not there.
+    Fence,
+}
+
+/// One thing that can be taken away.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Canary {
+    /// The file's name, without its folder.
+    pub file: String,
+    /// The line of the call, from 1.
+    pub line: u32,
+    /// The column of the call, from 1.
+    pub column: u32,
+    /// What of the call.
+    pub half: Half,
+}
+
+impl fmt::Display for Canary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let half = match self.half {
+            Half::Load => "load",
+            Half::Store => "store",
+            Half::Failure => "failure",
+            Half::Fence => "fence",
+        };
+        write!(f, "{}:{}:{}#{half}", self.file, self.line, self.column)
+    }
+}
+
+static ASKED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var(WEAKENED).ok());
+/// By address: a call site has one location, and looking it up must be quick.
+static SEEN: Mutex<BTreeSet<(usize, Half)>> = Mutex::new(BTreeSet::new());
+static KNOWN: Mutex<Vec<(&'static Location<'static>, Half, bool)>> = Mutex::new(Vec::new());
+
+/// What the models of this process have passed through so far.
+pub fn passed() -> Vec<Canary> {
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.iter().map(|(at, half, _)| canary(at, *half)).collect()
+}
+
+fn canary(at: &Location<'_>, half: Half) -> Canary {
+    let file = at.file().rsplit('/').next().unwrap_or_default().to_owned();
+    Canary { file, line: at.line(), column: at.column(), half }
+}
+
+/// Notes the site, and says whether it is the one that is weakened.
+fn is_weakened(at: &'static Location<'static>, half: Half) -> bool {
+    let key = (std::ptr::from_ref(at) as usize, half);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if seen.insert(key) {
+        let asked = ASKED.as_deref() == Some(&canary(at, half).to_string());
+        known.push((at, half, asked));
+        return asked;
+    }
+    // Only while a canary is asked for does the answer matter.
+    ASKED.is_some() && known.iter().any(|(place, of, asked)| *asked && *of == half && *place == at)
+}
+
+/// The ordering without the given half, if that is the canary.
+pub(super) fn weaken(at: &'static Location<'static>, half: Half, order: Ordering) -> Ordering {
+    let weaker = match (half, order) {
+        (Half::Load | Half::Failure, Ordering::Acquire)
+        | (Half::Store, Ordering::Release)
+        | (_, Ordering::Relaxed) => Ordering::Relaxed,
+        (Half::Load | Half::Failure, Ordering::AcqRel | Ordering::SeqCst) => Ordering::Release,
+        (Half::Store, Ordering::AcqRel | Ordering::SeqCst) => Ordering::Acquire,
+        _ => order,
+    };
+    if weaker != order && is_weakened(at, half) { weaker } else { order }
+}
+
+/// Whether the fence stays.
+pub(super) fn keeps_fence(at: &'static Location<'static>) -> bool {
+    !is_weakened(at, Half::Fence)
+}

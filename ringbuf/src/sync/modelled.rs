@@ -1,0 +1,163 @@
+//! Loom's types, wrapped so that each call site's ordering can be weakened at run time.
+//!
+//! Every function here is `#[track_caller]`: the place in the source that names the ordering is
+//! the place that [`canary`](super::canary) knows and weakens.
+
+use super::canary::{self, Half};
+use loom::sync::atomic as model;
+use std::panic::Location;
+
+pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use loom::thread::{Thread, current, park};
+pub(crate) use std::sync::atomic::Ordering;
+
+#[track_caller]
+fn load_order(order: Ordering) -> Ordering {
+    canary::weaken(Location::caller(), Half::Load, order)
+}
+
+#[track_caller]
+fn store_order(order: Ordering) -> Ordering {
+    canary::weaken(Location::caller(), Half::Store, order)
+}
+
+/// The ordering of a read-modify-write: either half can be weakened by itself.
+#[track_caller]
+fn both_order(order: Ordering) -> Ordering {
+    let order = canary::weaken(Location::caller(), Half::Load, order);
+    canary::weaken(Location::caller(), Half::Store, order)
+}
+
+#[track_caller]
+fn failure_order(order: Ordering) -> Ordering {
+    canary::weaken(Location::caller(), Half::Failure, order)
+}
+
+/// A fence, unless it is the one that is taken away.
+#[track_caller]
+pub(crate) fn fence(order: Ordering) {
+    if canary::keeps_fence(Location::caller()) {
+        model::fence(order);
+    }
+}
+
+/// The value of an atomic that nobody else can reach any more.
+pub(crate) fn value_of(atomic: &mut AtomicU64) -> u64 {
+    atomic.0.with_mut(|value| *value)
+}
+
+/// One step of waiting for a thread that is about to finish.
+pub(crate) fn pause(_round: u32) {
+    loom::thread::yield_now();
+}
+
+macro_rules! atomic {
+    ($name:ident, $of:ty) => {
+        #[derive(Debug)]
+        pub(crate) struct $name(model::$name);
+
+        #[allow(dead_code)]
+        impl $name {
+            #[track_caller]
+            pub(crate) fn new(value: $of) -> Self {
+                Self(model::$name::new(value))
+            }
+
+            #[track_caller]
+            pub(crate) fn load(&self, order: Ordering) -> $of {
+                self.0.load(load_order(order))
+            }
+
+            #[track_caller]
+            pub(crate) fn store(&self, value: $of, order: Ordering) {
+                self.0.store(value, store_order(order));
+            }
+
+            #[track_caller]
+            pub(crate) fn swap(&self, value: $of, order: Ordering) -> $of {
+                self.0.swap(value, both_order(order))
+            }
+
+            #[track_caller]
+            pub(crate) fn fetch_or(&self, value: $of, order: Ordering) -> $of {
+                self.0.fetch_or(value, both_order(order))
+            }
+
+            #[track_caller]
+            pub(crate) fn fetch_and(&self, value: $of, order: Ordering) -> $of {
+                self.0.fetch_and(value, both_order(order))
+            }
+
+            #[track_caller]
+            pub(crate) fn compare_exchange(
+                &self,
+                current: $of,
+                new: $of,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$of, $of> {
+                self.0.compare_exchange(current, new, both_order(success), failure_order(failure))
+            }
+        }
+    };
+}
+
+atomic!(AtomicBool, bool);
+atomic!(AtomicU64, u64);
+atomic!(AtomicUsize, usize);
+
+impl AtomicUsize {
+    #[track_caller]
+    pub(crate) fn fetch_max(&self, value: usize, order: Ordering) -> usize {
+        self.0.fetch_max(value, both_order(order))
+    }
+}
+
+/// A cell whose accesses the model checks.
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(loom::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::cell::UnsafeCell::new(value))
+    }
+
+    #[track_caller]
+    pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
+        self.0.with_mut(access)
+    }
+}
+
+/// Checks who touches which slot when: an empty cell for each, touched as the slot is.
+#[derive(Debug)]
+pub(crate) struct Tracks(Box<[loom::cell::UnsafeCell<()>]>);
+
+/// A copy of the way to [`Tracks`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TracksView(*const [loom::cell::UnsafeCell<()>]);
+
+impl Tracks {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self((0..slots).map(|_| loom::cell::UnsafeCell::new(())).collect())
+    }
+
+    pub(crate) fn view(&self) -> TracksView {
+        TracksView(&raw const *self.0)
+    }
+}
+
+impl TracksView {
+    #[track_caller]
+    pub(crate) fn reads(self, slot: usize) {
+        // SAFETY: a view of slots is used only while the slots live, and these with them.
+        let cells = unsafe { &*self.0 };
+        cells[slot].with(|_| ());
+    }
+
+    #[track_caller]
+    pub(crate) fn writes(self, slot: usize) {
+        // SAFETY: a view of slots is used only while the slots live, and these with them.
+        let cells = unsafe { &*self.0 };
+        cells[slot].with_mut(|_| ());
+    }
+}
