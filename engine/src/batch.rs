@@ -30,6 +30,8 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::arena::Block;
 use crate::item::Item;
@@ -472,6 +474,13 @@ impl<T, R, E> Desk<T, R, E> {
 
 /// Drops `value`; `true` if that panicked.
 pub(crate) fn drop_panics<V>(value: V) -> bool {
-    std::mem::needs_drop::<V>()
-        && std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value))).is_err()
+    if !mem::needs_drop::<V>() {
+        return false;
+    }
+    let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) else { return false };
+    // What was thrown may have a Drop that throws again; where that ends nobody knows.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(again);
+    }
+    true
 }

@@ -143,7 +143,9 @@ impl<T: Item, R, E> Batcher<T, R, E> {
             } else if !block.is_full() || self.grow(index) {
                 return Some(index);
             } else {
+                // A busy key must not be cut short for as long as idle ones linger: the oldest go.
                 self.seal(index, Trigger::Pressure);
+                self.starve();
             }
         }
         self.open(index, since)
@@ -481,4 +483,3 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         self.tally.counters.known_keys = self.groups.known() as u64;
     }
 }
-

@@ -102,9 +102,8 @@ impl<T> Groups<T> {
             return Some(self.last);
         }
         let records = &self.records;
-        let is_it = |entry: &Entry| {
-            entry.tag == tag(hash) && records[entry.index as usize].hash == hash
-        };
+        let is_it =
+            |entry: &Entry| entry.tag == tag(hash) && records[entry.index as usize].hash == hash;
         let index = self.table.find(hash, is_it)?.index;
         self.last = index;
         Some(index)

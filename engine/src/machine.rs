@@ -13,8 +13,11 @@ pub(crate) struct Machine {
 impl Machine {
     /// This machine.
     pub(crate) fn here() -> Self {
-        let mut cores: Vec<usize> =
-            core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
+        let mut cores: Vec<usize> = core_affinity::get_core_ids()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|core| core.id)
+            .collect();
         cores.sort_unstable();
         if cores.is_empty() {
             cores.push(0);

@@ -14,6 +14,7 @@ use crate::lane;
 use crate::limits;
 use crate::machine::Machine;
 use crate::nanos::Nanos;
+use crate::notes::Notes;
 use crate::pin::Shards;
 use crate::sizing::Sizing;
 use crate::tally::Histograms;
@@ -117,6 +118,8 @@ impl Plan {
     ) -> Result<Self, StartError> {
         check("lanes", settings.lanes, &limits::LANES)?;
         check("handle_lanes", settings.handle_lanes, &limits::HANDLE_LANES)?;
+        let all_lanes = settings.lanes + settings.handle_lanes;
+        check("lanes and handle_lanes together", all_lanes, &limits::LANES)?;
         check("lane_items", settings.lane_items, &limits::LANE_ITEMS)?;
         let lane_marks = settings.lane_marks.unwrap_or((settings.lane_items / 4).max(64));
         check("lane_marks", lane_marks, &limits::LANE_MARKS)?;
@@ -159,9 +162,10 @@ impl Plan {
         let shards = self.cores.len() as u64;
         let bytes = Batcher::<T, R, E>::bytes(&self.batcher);
         let histograms = Histograms::bytes(self.batcher.sizing.largest());
+        let lane = lane::bytes::<T>(self.lanes_config()) + size_of::<Notes>();
         let part = |name, count, bytes: usize| Part { name, count, bytes_each: bytes as u64 };
         vec![
-            part("lanes", shards * self.all_lanes() as u64, lane::bytes::<T>(self.lanes_config())),
+            part("lanes", shards * self.all_lanes() as u64, lane),
             part("blocks of open batches", shards, bytes.blocks),
             part("keys", shards, bytes.groups),
             part("timers", shards, bytes.wheel),
@@ -174,8 +178,10 @@ impl Plan {
     fn check_memory(&self, machine: &Machine) -> Result<(), StartError> {
         let wide = |part: &Part| u128::from(part.count) * u128::from(part.bytes_each);
         let bytes = self.parts.iter().map(wide).sum();
-        match (machine.memory, self.parts.iter().max_by_key(|part| wide(part))) {
-            (Some(memory), Some(largest)) if bytes > u128::from(memory) => {
+        // No allocation is larger than that anywhere.
+        let memory = machine.memory.unwrap_or(isize::MAX as u64);
+        match self.parts.iter().max_by_key(|part| wide(part)) {
+            Some(largest) if bytes > u128::from(memory) => {
                 let (part, part_bytes) = (largest.name, wide(largest));
                 Err(StartError::Memory { bytes, part, part_bytes, memory })
             }
@@ -229,7 +235,11 @@ impl Plan {
     }
 }
 
-fn setting(field: &'static str, value: impl fmt::Display, allowed: impl fmt::Display) -> StartError {
+fn setting(
+    field: &'static str,
+    value: impl fmt::Display,
+    allowed: impl fmt::Display,
+) -> StartError {
     StartError::Setting { field, value: value.to_string(), allowed: allowed.to_string() }
 }
 
@@ -351,8 +361,12 @@ impl fmt::Display for Plan {
             "idle         spin {}, yield {}, then park: {}",
             self.idle.spin, self.idle.yielding, self.idle_reason
         )?;
-        writeln!(f, "open         {} keys and {} items a shard", 
-            grouped(self.batcher.open_keys as u64), grouped(self.batcher.open_items as u64))?;
+        writeln!(
+            f,
+            "open         {} keys and {} items a shard",
+            grouped(self.batcher.open_keys as u64),
+            grouped(self.batcher.open_items as u64)
+        )?;
         writeln!(f, "{:<24} {:>8} {:>15} {:>15}", "memory", "number", "bytes each", "bytes")?;
         for part in &self.parts {
             writeln!(
@@ -411,7 +425,10 @@ mod tests {
             (refused(|s| s.lane_items = 1), "lane_items is 1; allowed: 2 to 16777216"),
             (refused(|s| s.drain_items = 0), "drain_items is 0; allowed: 1 to 65536"),
             (refused(|s| s.open_keys = 0), "open_keys is 0; allowed: 1 to 67108864"),
-            (refused(|s| s.flush_after = Duration::ZERO), "flush_after is 0ns; allowed: 1µs to 3600s"),
+            (
+                refused(|s| s.flush_after = Duration::ZERO),
+                "flush_after is 0ns; allowed: 1µs to 3600s",
+            ),
             (
                 refused(|s| s.flush_after = Duration::from_secs(3_601)),
                 "flush_after is 3601s; allowed: 1µs to 3600s",
@@ -437,7 +454,7 @@ mod tests {
         assert!(refused.is_none(), "{refused:?}");
         let refused = parse(|s| {
             s.lane_items = 1 << 24;
-            s.lanes = 1_024;
+            s.lanes = 1_023;
         });
         match refused {
             Err(StartError::Memory { part: "lanes", bytes, memory, .. }) => {

@@ -168,11 +168,10 @@ impl Snapshot {
     /// Items a handler call, on average; 0 before the first.
     #[must_use]
     pub fn mean_batch(&self) -> f64 {
-        let (calls, items) = self
-            .sizes
-            .iter()
-            .enumerate()
-            .fold((0, 0), |(calls, items), (n, size)| (calls + size.calls, items + n as u64 * size.calls));
+        let (calls, items) =
+            self.sizes.iter().enumerate().fold((0, 0), |(calls, items), (n, size)| {
+                (calls + size.calls, items + n as u64 * size.calls)
+            });
         if calls == 0 { 0.0 } else { items as f64 / calls as f64 }
     }
 
@@ -233,7 +232,11 @@ impl fmt::Display for Snapshot {
             )?;
         }
         if let Some(cost) = self.cost() {
-            writeln!(f, "cost       {:.0} ns a call + {:.1} ns an item", cost.call_ns, cost.item_ns)?;
+            writeln!(
+                f,
+                "cost       {:.0} ns a call + {:.1} ns an item",
+                cost.call_ns, cost.item_ns
+            )?;
         }
         let panics = [
             ("handler", self.handler_panics),
@@ -248,7 +251,13 @@ impl fmt::Display for Snapshot {
             writeln!(f, "memory     ran out {} times; batches went early", self.memory_stops)?;
         }
         for (shard, part) in self.shards.iter().enumerate() {
-            write!(f, "shard {shard:<4} {}, {} batches, {} settled", part.pin, part.batches, part.settled())?;
+            write!(
+                f,
+                "shard {shard:<4} {}, {} batches, {} settled",
+                part.pin,
+                part.batches,
+                part.settled()
+            )?;
             writeln!(f, "{}", if part.stopped_shards > 0 { ", stopped" } else { "" })?;
         }
         Ok(())

@@ -272,7 +272,8 @@ mod tests {
 
     #[test]
     fn counters_come_back_from_their_words() {
-        let mut counters = Counters { accepted: 1, in_lanes: 2, stopped_shards: 3, ..Default::default() };
+        let mut counters =
+            Counters { accepted: 1, in_lanes: 2, stopped_shards: 3, ..Default::default() };
         counters.triggers[Trigger::Drain.index()] = 4;
         assert_eq!(Counters::read(&counters.write()), counters);
     }

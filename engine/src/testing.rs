@@ -11,7 +11,7 @@ use ringbuf::seqlock;
 
 use crate::arena::Arena;
 use crate::batch::{Desk, Group, Settled};
-use crate::engine::{Builder, Opened};
+use crate::builder::{Builder, Opened};
 use crate::error::{ProducerError, StartError};
 use crate::handler::Handler;
 use crate::home::Home;
@@ -129,8 +129,7 @@ impl<H: Handler, S: BuildHasher + Clone> Stepped<H, S> {
             let (counters, _) = seqlock(Counters::WORDS);
             let clock = entrance.clock.clone();
             let shard = ShardId(index);
-            let made =
-                Shard::new(shard, &plan, clock, lanes, factory.clone(), requests, counters);
+            let made = Shard::new(shard, &plan, clock, lanes, factory.clone(), requests, counters);
             shards.push(made.map_err(|source| StartError::Factory { shard: index, source })?);
             control.push(send);
         }
@@ -164,7 +163,11 @@ impl<H: Handler, S> Stepped<H, S> {
     /// do.
     pub fn turn(&mut self) -> bool {
         let now = self.now();
-        self.shards.iter_mut().fold(false, |worked, shard| shard.turn(now) || worked)
+        let mut worked = false;
+        for shard in &mut self.shards {
+            worked |= shard.turn(now);
+        }
+        worked
     }
 
     /// Turns until nothing is left to do at this time.

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// A place in the input where something else was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed {
+pub(crate) struct Malformed {
     /// From 1; the header is line 1.
     pub line: u64,
     /// From 1.
@@ -21,7 +21,7 @@ pub struct Malformed {
 
 /// What stood where something else was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub(crate) enum Found {
     /// This text, shortened.
     Text(String),
     /// No more fields.
@@ -34,7 +34,7 @@ pub enum Found {
 
 impl Found {
     /// The field as it stands in the file, on one line and not too long, whatever its bytes.
-    pub fn text(field: &[u8]) -> Self {
+    pub(crate) fn text(field: &[u8]) -> Self {
         const SHOWN: usize = 40;
         let shown = String::from_utf8_lossy(&field[..field.len().min(SHOWN * 4)]).into_owned();
         match shown.char_indices().nth(SHOWN) {
@@ -56,7 +56,7 @@ impl std::fmt::Display for Found {
 }
 
 /// Reads lines and splits them into fields.
-pub struct Lines<R> {
+pub(crate) struct Lines<R> {
     reader: R,
     /// The number of the line at hand.
     line: u64,
@@ -67,7 +67,7 @@ pub struct Lines<R> {
 }
 
 /// What the next line is.
-pub enum Line {
+pub(crate) enum Line {
     /// Its fields are at hand.
     Fields,
     /// It can't be split; the next one may be.
@@ -77,7 +77,7 @@ pub enum Line {
 }
 
 impl<R: BufRead> Lines<R> {
-    pub fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self { reader, line: 0, bytes: Vec::new(), unquoted: Vec::new(), fields: Vec::new() }
     }
 
@@ -86,7 +86,7 @@ impl<R: BufRead> Lines<R> {
     /// # Errors
     ///
     /// Where reading fails: the rest of the input is lost.
-    pub fn next(&mut self) -> Result<Line, Broken> {
+    pub(crate) fn next(&mut self) -> Result<Line, Broken> {
         self.bytes.clear();
         let read = self.reader.read_until(b'\n', &mut self.bytes);
         if matches!(read, Ok(0)) {
@@ -105,31 +105,34 @@ impl<R: BufRead> Lines<R> {
         }
         Ok(match split(line, &mut self.unquoted, &mut self.fields) {
             Ok(()) => Line::Fields,
-            Err(Unquoted { column, expected, found }) => {
-                Line::Malformed(Malformed { line: self.line, column, expected: expected.into(), found })
-            }
+            Err(Unquoted { column, expected, found }) => Line::Malformed(Malformed {
+                line: self.line,
+                column,
+                expected: expected.into(),
+                found,
+            }),
         })
     }
 
     /// The number of the line at hand, from 1.
-    pub fn line(&self) -> u64 {
+    pub(crate) fn line(&self) -> u64 {
         self.line
     }
 
     /// How many fields the line at hand has; at least 1.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.fields.len()
     }
 
     /// Field `at`, from 0.
-    pub fn field(&self, at: usize) -> Option<&[u8]> {
+    pub(crate) fn field(&self, at: usize) -> Option<&[u8]> {
         Some(&self.unquoted[self.fields.get(at)?.clone()])
     }
 }
 
 /// The input could not be read to its end.
 #[derive(Debug)]
-pub struct Broken {
+pub(crate) struct Broken {
     /// The line that breaks off.
     pub line: u64,
     /// The field in which it does, from 1.
@@ -145,7 +148,11 @@ struct Unquoted {
     found: Found,
 }
 
-fn split(line: &[u8], unquoted: &mut Vec<u8>, fields: &mut Vec<Range<usize>>) -> Result<(), Unquoted> {
+fn split(
+    line: &[u8],
+    unquoted: &mut Vec<u8>,
+    fields: &mut Vec<Range<usize>>,
+) -> Result<(), Unquoted> {
     unquoted.clear();
     fields.clear();
     let mut rest = line;
@@ -214,13 +221,9 @@ mod tests {
             ("a,,c,", vec!["a", "", "c", ""]),
             (r#""a,b",c"#, vec!["a,b", "c"]),
             (r#""say ""no""",x"#, vec![r#"say "no""#, "x"]),
-            (r#"5" pipe,"""#, vec!["5\" pipe", ""]),
+            (r#"5" pipe,"","#, vec!["5\" pipe", "", ""]),
         ] {
-            if line.ends_with(r#","""#) {
-                assert_eq!(fields(line).unwrap(), expected, "{line}");
-            } else {
-                assert_eq!(fields(line).as_deref(), Ok(&*expected), "{line}");
-            }
+            assert_eq!(fields(line).unwrap(), expected, "{line}");
         }
     }
 
@@ -246,7 +249,7 @@ mod tests {
     #[test]
     fn what_was_found_is_shown_on_one_line_and_shortened() {
         assert_eq!(Found::text(b"a\nb").to_string(), r#""a\nb""#);
-        assert_eq!(Found::text(b"\xff\x00").to_string(), r#""\u{fffd}\0""#.replace(r"\u{fffd}", "\u{fffd}"));
+        assert_eq!(Found::text(b"\xff\x00").to_string(), "\"\u{fffd}\\0\"");
         let long = Found::text("ä".repeat(1_000).as_bytes()).to_string();
         assert_eq!(long.chars().count(), 43);
     }

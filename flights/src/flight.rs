@@ -6,7 +6,7 @@ use engine::Item;
 
 /// One row of the input. Small and `Copy`: its words are numbers in [`Names`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flight {
+pub(crate) struct Flight {
     /// The row's number in the input, from 1; rows that were skipped have theirs.
     pub seq: i64,
     /// 1 to 12.
@@ -43,41 +43,42 @@ impl Item for Flight {
 
 /// A word of the input, by its number in [`Names`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(u32);
+pub(crate) struct Name(u32);
 
 impl Name {
     /// The place among all names, from 0, in the order of their first use.
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 /// The distinct words of an input: carriers, airports and aircraft come again and again.
 #[derive(Debug, Default)]
-pub struct Names {
+pub(crate) struct Names {
     texts: Vec<Box<str>>,
     by_text: HashMap<Box<str>, Name>,
 }
 
 impl Names {
     /// The name of `text`, a new one at its first use.
-    pub fn intern(&mut self, text: &str) -> Name {
+    pub(crate) fn intern(&mut self, text: &str) -> Name {
         if let Some(&name) = self.by_text.get(text) {
             return name;
         }
-        let name = Name(u32::try_from(self.texts.len()).expect("memory ends before the numbers do"));
+        let name =
+            Name(u32::try_from(self.texts.len()).expect("memory ends before the numbers do"));
         self.texts.push(text.into());
         self.by_text.insert(text.into(), name);
         name
     }
 
     /// The word.
-    pub fn text(&self, name: Name) -> &str {
+    pub(crate) fn text(&self, name: Name) -> &str {
         &self.texts[name.index()]
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.texts.len()
     }
 }

@@ -11,7 +11,7 @@ use crate::csv::{Broken, Found, Line, Lines, Malformed};
 use crate::flight::{Flight, Names};
 
 /// The columns, in their order.
-pub const COLUMNS: [&str; 11] = [
+pub(crate) const COLUMNS: [&str; 11] = [
     "month",
     "day",
     "sched_dep_time",
@@ -36,7 +36,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// A checked input.
 #[derive(Debug)]
-pub struct Input {
+pub(crate) struct Input {
     /// The file's name, for messages.
     pub name: String,
     /// The rows, in their order.
@@ -49,7 +49,7 @@ pub struct Input {
 
 /// Malformed lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bad {
+pub(crate) struct Bad {
     /// How many there are.
     pub count: u64,
     /// The first of them.
@@ -65,7 +65,7 @@ impl Bad {
     }
 
     /// One line for each of the first, and one for the rest. `name` is the file's.
-    pub fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
+    pub(crate) fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
         let more = self.count - self.first.len() as u64;
         let rest = (more > 0).then(|| format!("… and {more} more"));
         self.first.iter().map(move |malformed| At(name, malformed).to_string()).chain(rest)
@@ -89,7 +89,7 @@ impl fmt::Display for At<'_> {
 
 /// Why there is no input.
 #[derive(Debug, thiserror::Error)]
-pub enum InputError {
+pub(crate) enum InputError {
     /// It can't be opened.
     #[error("{}: {error}", path.display())]
     Open {
@@ -124,7 +124,7 @@ impl Input {
     ///
     /// If it can't be read, has another header, or breaks off; and, unless `skip_bad`, for a malformed
     /// line.
-    pub fn read(path: Option<&Path>, skip_bad: bool) -> Result<Self, InputError> {
+    pub(crate) fn read(path: Option<&Path>, skip_bad: bool) -> Result<Self, InputError> {
         let (name, source): (_, Box<dyn BufRead>) = match path {
             None => (BUILT_IN_NAME.to_owned(), Box::new(BUILT_IN)),
             Some(path) => {
@@ -148,7 +148,8 @@ impl Input {
             true => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(source))),
             false => source,
         };
-        let mut input = Self { name, flights: Vec::new(), names: Names::default(), bad: Bad::default() };
+        let mut input =
+            Self { name, flights: Vec::new(), names: Names::default(), bad: Bad::default() };
         let mut lines = Lines::new(reader);
         if let Err(place) = input.take_all(&mut lines) {
             return Err(InputError::Fatal { name: input.name, place });

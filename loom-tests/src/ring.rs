@@ -1,11 +1,11 @@
 //! The ring between one producer and one consumer: order, wrapping, runs, closing.
 
 use crate::watch::{Count, Item};
-use crate::{explore, models};
+use crate::{explore, explore_without_light, list};
 use loom::thread;
 use ringbuf::{PushError, ring};
 
-models![
+list![
     a_full_ring_wraps_and_keeps_order,
     a_slot_is_used_again_only_after_its_item_left,
     runs_wrap_and_keep_order,
@@ -17,7 +17,7 @@ models![
 ];
 
 fn a_full_ring_wraps_and_keeps_order() {
-    explore(3, || {
+    explore_without_light(3, || {
         let (mut producer, mut consumer) = ring(2);
         producer.try_push(0).unwrap();
         producer.try_push(1).unwrap();
@@ -43,7 +43,7 @@ fn a_full_ring_wraps_and_keeps_order() {
 }
 
 fn a_slot_is_used_again_only_after_its_item_left() {
-    explore(3, || {
+    explore_without_light(3, || {
         let (mut producer, mut consumer) = ring(1);
         producer.try_push(0).unwrap();
         let pusher = thread::spawn(move || producer.try_push(1).is_ok());
@@ -56,7 +56,7 @@ fn a_slot_is_used_again_only_after_its_item_left() {
 }
 
 fn runs_wrap_and_keep_order() {
-    explore(3, || {
+    explore_without_light(3, || {
         let (mut producer, mut consumer) = ring(2);
         producer.try_push(0).unwrap();
         let pusher = thread::spawn(move || {
@@ -87,7 +87,7 @@ fn runs_wrap_and_keep_order() {
 }
 
 fn a_run_left_halfway_keeps_the_rest() {
-    explore(3, || {
+    explore_without_light(3, || {
         let (mut producer, mut consumer) = ring(2);
         producer.fill(2).commit().unwrap();
         let mut fill = producer.fill(2);
@@ -184,7 +184,7 @@ fn a_consumer_dropped_in_the_middle_drops_each_item_once() {
 }
 
 fn when_the_producer_is_gone_one_more_look_finds_everything() {
-    explore(3, || {
+    explore_without_light(3, || {
         let (mut producer, mut consumer) = ring(2);
         let pusher = thread::spawn(move || producer.try_push(7).unwrap());
         if consumer.is_closed() {

@@ -1,12 +1,14 @@
 //! Waiting for room: a thread or a task, woken by the consumer or by its close.
 
 use crate::watch::Count;
-use crate::{explore, models};
+use crate::{explore, list};
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use ringbuf::{Closed, ring};
 use std::task::Poll;
 
-models![
+list![
     a_thread_that_waits_for_room_is_woken,
     a_thread_waits_again_and_again,
     a_run_that_frees_room_wakes_who_waits,
@@ -128,36 +130,21 @@ fn a_waiter_that_gives_up_leaves_nothing_behind() {
 
 fn what_was_done_before_a_wake_is_seen_after_it() {
     explore(3, || {
-        use loom::sync::Arc;
-        use loom::sync::atomic::{AtomicBool, Ordering};
-        use std::task::Waker;
-
-        // The waker reaches the other thread by a lock; the event and its flag are relaxed, so
-        // that only the wake orders them.
         let event = Arc::new(AtomicBool::new(false));
-        let place = Arc::new(loom::sync::Mutex::new(None::<Waker>));
-        let other = {
-            let (event, place) = (Arc::clone(&event), Arc::clone(&place));
-            thread::spawn(move || {
-                let waker = place.lock().unwrap().take();
-                event.store(true, Ordering::Relaxed);
-                if let Some(waker) = waker {
-                    waker.wake();
-                    return true;
-                }
-                false
-            })
-        };
-        let mut polls = 0;
+        let mut other = None;
         ringbuf::wake::block_on_fn(0, |waker| {
-            polls += 1;
-            if polls == 1 {
-                *place.lock().unwrap() = Some(waker.clone());
-                return if other_is_done(&place) { Poll::Ready(()) } else { Poll::Pending };
+            if other.is_none() {
+                let (event, waker) = (Arc::clone(&event), waker.clone());
+                other = Some(thread::spawn(move || {
+                    // Relaxed, so that the wake alone orders it.
+                    event.store(true, Ordering::Relaxed);
+                    waker.wake();
+                }));
+                return Poll::Pending;
             }
             assert!(event.load(Ordering::Relaxed), "woken, and the event is not to be seen");
             Poll::Ready(())
         });
-        other.join().unwrap();
+        other.unwrap().join().unwrap();
     });
 }

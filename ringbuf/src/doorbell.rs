@@ -26,7 +26,12 @@ const TIME_SHIFT: u32 = 3;
 /// The greatest time a ringer can stamp: later ones count as this. 73 years in nanoseconds.
 pub const LATEST_RING: u64 = u64::MAX >> TIME_SHIFT;
 
-/// A bell at which one sleeper is woken. See the [module](self).
+/// A bell at which one sleeper is woken by any number of ringers.
+///
+/// The sleeper [lies down](Self::lie_down), then looks once more at everything it waits for, then
+/// parks by whatever means it has. A ringer publishes what it has and then
+/// [rings if it must](Self::ring_if_asleep). No wake-up is lost, and while the sleeper is awake a
+/// ringer pays for one load of a word that nobody writes.
 ///
 /// ```
 /// use ringbuf::Doorbell;
@@ -53,11 +58,7 @@ impl Doorbell {
     /// Waking must neither panic nor call back into what rings: it happens in the middle of a push.
     pub fn new(target: Waker) -> Self {
         crate::barrier::prepare();
-        Self {
-            word: CachePadded::new(AtomicU64::new(0)),
-            knocked: AtomicBool::new(false),
-            target,
-        }
+        Self { word: CachePadded::new(AtomicU64::new(0)), knocked: AtomicBool::new(false), target }
     }
 
     /// For the sleeper: from now on the first to publish something rings.
@@ -87,8 +88,7 @@ impl Doorbell {
     #[inline]
     pub fn ring_if_asleep(&self, now: impl FnOnce() -> u64) -> bool {
         // Between publishing and looking at the sleeper.
-        light();
-        self.calls() && self.ring(now)
+        light(self).calls() && self.ring(now)
     }
 
     /// Whether there is something to see to: the sleeper lies, or has closed. One load, after

@@ -11,9 +11,9 @@
 //!
 //! **Who owns a slot.** `[head, tail)` is filled and the consumer's; `[tail, tail + staged)` is
 //! filled and the producer's; the rest is empty and the producer's. Two pairs move the borders:
-//! - [filled] the producer's Release store of `tail`, the consumer's Acquire load: the consumer
+//! - `[filled]`: the producer's Release store of `tail`, the consumer's Acquire load: the consumer
 //!   sees what was written into the slots;
-//! - [freed] the consumer's Release store of `head`, the producer's Acquire load: the producer
+//! - `[freed]`: the consumer's Release store of `head`, the producer's Acquire load: the producer
 //!   writes into a slot only after the item was moved out.
 //!
 //! **Closing.** How the consumer says that it has closed is up to the user of this module (a
@@ -29,7 +29,7 @@ use crate::barrier;
 use crate::error::Closed;
 use crate::slots::{Slots, View};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, pause, value_of};
-use crate::wake::{Errand, WakeSlot};
+use crate::wake_slot::{Errand, WakeSlot};
 use crossbeam_utils::CachePadded;
 use std::alloc::Layout;
 use std::task::{Poll, Waker};
@@ -128,7 +128,8 @@ pub(crate) struct Tail<T> {
     view: View<T>,
     /// Same as the core's, which only this end writes.
     tail: u64,
-    /// `[tail, end)` is staged: filled and not published.
+    /// `[tail, end)` is staged: filled and not published. Only between [`begin`](Self::begin) or
+    /// [`settle`](Self::settle) and the next push, so that a push need not keep it up to date.
     end: u64,
     /// The consumer's head as it was last seen: at most the real one.
     head_seen: u64,
@@ -171,10 +172,15 @@ impl<T> Tail<T> {
         self.view.capacity() - (self.end - self.head_seen) as usize
     }
 
-    /// For how many more items there is room. Looks at the consumer's head only if less than
-    /// `wanted` are known of.
-    #[inline]
+    /// For how many more items there is room, with nothing staged. Looks at the consumer's head
+    /// only if less than `wanted` are known of.
     pub(crate) fn room(&mut self, wanted: usize) -> usize {
+        self.begin();
+        self.room_to_stage(wanted)
+    }
+
+    /// For how many more items there is room beside what is staged.
+    pub(crate) fn room_to_stage(&mut self, wanted: usize) -> usize {
         if self.room_seen() < wanted {
             self.refresh();
         }
@@ -186,45 +192,56 @@ impl<T> Tail<T> {
         self.head_seen = self.core.head.load(Ordering::Acquire);
     }
 
-    /// Publishes one item, unless there is no room. What was staged before is forgotten.
-    #[inline]
-    pub(crate) fn push(&mut self, item: T) -> Result<(), T> {
-        let seq = self.tail;
-        if (seq - self.head_seen) as usize == self.view.capacity() {
+    /// Whether one more item can be published now.
+    #[inline(always)]
+    pub(crate) fn has_room(&mut self) -> bool {
+        // Compared rather than passed on with the item in an error, so that a large item is
+        // copied once, into its slot.
+        if (self.tail - self.head_seen) as usize == self.view.capacity() {
             self.refresh();
-            if (seq - self.head_seen) as usize == self.view.capacity() {
-                return Err(item);
-            }
+            return (self.tail - self.head_seen) as usize != self.view.capacity();
         }
+        true
+    }
+
+    /// Publishes one item, where [`has_room`](Self::has_room) has just said that there is room.
+    /// What a leaked guard has left staged is forgotten.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, item: T) {
+        let seq = self.tail;
+        assert!((seq - self.head_seen) as usize != self.view.capacity(), "pushed without room");
         // SAFETY: tail - head < capacity, so the slot is the producer's by [freed], and
         // `&mut self` is the one producer. The slots live in the core that we hold.
         unsafe { self.view.write(seq, item) };
         self.tail = seq + 1;
-        self.end = seq + 1;
         // Release [filled]: whoever reads this tail sees the item.
         self.core.tail.store(seq + 1, Ordering::Release);
-        Ok(())
     }
 
-    /// Forgets what a leaked guard has left staged: those items are leaked too.
+    /// Begins to stage, with nothing. What a leaked guard has left staged is leaked too.
     pub(crate) fn begin(&mut self) {
         self.end = self.tail;
     }
 
-    /// Stages one item, unless there is no room.
-    #[inline]
-    pub(crate) fn stage(&mut self, item: T) -> Result<(), T> {
+    /// Whether one more item can be staged now.
+    #[inline(always)]
+    pub(crate) fn has_room_to_stage(&mut self) -> bool {
         if self.room_seen() == 0 {
             self.refresh();
-            if self.room_seen() == 0 {
-                return Err(item);
-            }
+            return self.room_seen() != 0;
         }
+        true
+    }
+
+    /// Stages one item, where [`has_room_to_stage`](Self::has_room_to_stage) has just said that
+    /// there is room.
+    #[inline(always)]
+    pub(crate) fn stage(&mut self, item: T) {
+        assert!(self.room_seen() != 0, "staged without room");
         // SAFETY: end - head < capacity, so the slot is the producer's by [freed], and
         // `&mut self` is the one producer. The slots live in the core that we hold.
         unsafe { self.view.write(self.end, item) };
         self.end += 1;
-        Ok(())
     }
 
     /// Stages what `items` gives, up to `max` items and no more than there is known room for.
@@ -325,9 +342,9 @@ impl<T> Tail<T> {
     pub(crate) fn settle(&mut self) -> usize {
         let mut round = 0;
         let final_head = loop {
-            // Relaxed: the number is all there is to know. What lies past it was written here,
-            // and the consumer never looks there.
-            let final_head = self.core.rare.final_head.load(Ordering::Relaxed);
+            // Acquire [final]: whatever the consumer looked at past that number to find where to
+            // draw the line, it looks at no more.
+            let final_head = self.core.rare.final_head.load(Ordering::Acquire);
             if final_head != OPEN {
                 break final_head;
             }
@@ -455,9 +472,9 @@ impl<T> Head<T> {
         self.head = seq + 1;
         // SAFETY: seq < tail, so the slot is filled and the consumer's by [filled], `&mut self`
         // is the one consumer, and the number is counted as taken. The core is held.
-        let item = unsafe { self.view.take(seq) };
+        let item = Some(unsafe { self.view.take(seq) });
         self.release();
-        Some(item)
+        item
     }
 
     /// The next item that is known to be there.
@@ -497,8 +514,8 @@ impl<T> Head<T> {
         self.finished = true;
         let tail = self.tail_seen;
         self.tail_seen = reach(self, tail).clamp(self.head, tail);
-        // Relaxed: see `Tail::settle`.
-        self.core.rare.final_head.store(self.tail_seen, Ordering::Relaxed);
+        // Release [final]: `reach` may have looked at what goes back to the producer now.
+        self.core.rare.final_head.store(self.tail_seen, Ordering::Release);
         self.core.rare.room.wake();
     }
 

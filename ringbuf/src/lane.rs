@@ -7,7 +7,8 @@ use crate::error::{Closed, PushError};
 use crate::matrix::{LanesConfig, Matrix, fixed_heap_bytes, lane_heap_bytes};
 use crate::side::{Mark, SideTail};
 use crate::sync::Arc;
-use crate::wake::{self, Errand};
+use crate::wake;
+use crate::wake_slot::Errand;
 use std::task::{Poll, Waker};
 
 /// A set of lanes, from which producers claim theirs. Clone it for as many as need it.
@@ -166,12 +167,12 @@ impl<T, M> Lane<T, M> {
         now: impl FnOnce() -> u64,
     ) -> Result<(), PushError<T>> {
         let cell = &mut self.cells[shard];
-        if let Err(item) = cell.items.push(item) {
+        if !cell.items.has_room() {
             return Err(cell.refusal(item));
         }
+        cell.items.push(item);
         // Between publishing and looking whether the shard sleeps or has closed.
-        light();
-        if cell.bell.calls() && cell.attend(now) > 0 {
+        if light(&*cell.bell).calls() && cell.attend(now) > 0 {
             return cell.items.unstage().map_or(Ok(()), |item| Err(PushError::Closed(item)));
         }
         Ok(())
@@ -213,16 +214,14 @@ impl<T, M> Lane<T, M> {
         now: impl FnOnce() -> u64,
     ) -> Result<(), PushError<(T, M)>> {
         let cell = &mut self.cells[shard];
-        if cell.items.room(1) == 0 || cell.marks.room(1) == 0 {
+        if !cell.items.has_room() || !cell.marks.has_room() {
             return Err(cell.refusal((item, mark)));
         }
-        // The mark first: whoever sees the item must find it. Neither push is refused, since
-        // the consumer only makes more room.
-        let _ = cell.marks.push(Mark::of_item(cell.items.seq(), mark));
-        let _ = cell.items.push(item);
+        // The mark first: whoever sees the item must find it.
+        cell.marks.push(Mark::of_item(cell.items.seq(), mark));
+        cell.items.push(item);
         // Between publishing and looking whether the shard sleeps or has closed.
-        light();
-        if cell.bell.calls() && cell.attend(now) > 0 {
+        if light(&*cell.bell).calls() && cell.attend(now) > 0 {
             cell.marks.settle();
             // The shard draws both lines so that item and mark share their fate.
             let item = cell.items.unstage();
@@ -247,12 +246,12 @@ impl<T, M> Lane<T, M> {
         now: impl FnOnce() -> u64,
     ) -> Result<(), PushError<M>> {
         let cell = &mut self.cells[shard];
-        if let Err(mark) = cell.marks.push(Mark::alone(cell.items.seq(), mark)) {
-            return Err(cell.refusal(mark.into_inner()));
+        if !cell.marks.has_room() {
+            return Err(cell.refusal(mark));
         }
+        cell.marks.push(Mark::alone(cell.items.seq(), mark));
         // Between publishing and looking whether the shard sleeps or has closed.
-        light();
-        if cell.bell.calls() {
+        if light(&*cell.bell).calls() {
             if let Some(mark) = cell.attend_mark(now) {
                 return Err(PushError::Closed(mark));
             }
@@ -321,7 +320,11 @@ impl<T, M> Lane<T, M> {
 
     /// As [`poll_room`](Self::poll_room), for a push with a mark: ready when there is room for one
     /// item and for one mark.
-    pub fn poll_marked_room(&mut self, shard: usize, waker: &Waker) -> Poll<Result<(), Closed<()>>> {
+    pub fn poll_marked_room(
+        &mut self,
+        shard: usize,
+        waker: &Waker,
+    ) -> Poll<Result<(), Closed<()>>> {
         let (room, errand) = self.poll_room_for(shard, 1, 1, waker);
         errand.run();
         room
@@ -412,7 +415,23 @@ impl<T, M> LaneRun<'_, T, M> {
             cell.items.begin();
             *word |= bit;
         }
-        cell.items.stage(item).map_err(|item| cell.refusal(item))
+        if !cell.items.has_room_to_stage() {
+            return Err(cell.refusal(item));
+        }
+        cell.items.stage(item);
+        Ok(())
+    }
+
+    /// Writes as many of `items` into their slots at one shard as there is room for, and returns
+    /// how many. Faster than one after the other. What does not fit is not asked for; when the
+    /// iterator panics, what it gave before stays staged.
+    pub fn extend(&mut self, shard: usize, items: impl IntoIterator<Item = T>) -> usize {
+        let room = self.room(shard);
+        self.lane.touched[shard / 64] |= 1 << (shard % 64);
+        let tail = &mut self.lane.cells[shard].items;
+        let before = tail.staged();
+        tail.stage_from(items.into_iter(), room);
+        tail.staged() - before
     }
 
     /// How many items are staged for a shard.
@@ -423,10 +442,12 @@ impl<T, M> LaneRun<'_, T, M> {
 
     /// For how many more items there is room at a shard.
     pub fn room(&mut self, shard: usize) -> usize {
-        if self.staged(shard) == 0 {
-            self.lane.cells[shard].items.begin();
+        let staged = self.staged(shard);
+        let items = &mut self.lane.cells[shard].items;
+        if staged == 0 {
+            items.begin();
         }
-        self.lane.room(shard)
+        items.room_to_stage(items.capacity())
     }
 
     /// Publishes each shard's part in one step, and then wakes the shards that sleep. `now` is
@@ -441,12 +462,13 @@ impl<T, M> LaneRun<'_, T, M> {
             self.lane.cells[shard].items.publish();
         });
         // Between publishing and looking whether the shards sleep or have closed; one for all.
-        light();
+        // The bells are looked at through what it returns.
+        let matrix = light(&*self.lane.matrix);
         let mut back = Vec::new();
         let cells = &mut self.lane.cells;
         for_each_touched(&mut self.lane.touched, true, |shard| {
             let cell = &mut cells[shard];
-            if cell.bell.calls() && cell.attend(&now) > 0 {
+            if matrix.bell(shard).calls() && cell.attend(&now) > 0 {
                 cell.items.unstage_all(&mut back);
             }
         });

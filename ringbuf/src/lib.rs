@@ -1,6 +1,6 @@
 //! Hand-off between threads without locks: rings, lanes, doorbells, seqlocks.
 //!
-//! - [`ring`]: one producer, one consumer; one item or runs of items in place; closing both ways
+//! - [`ring()`]: one producer, one consumer; one item or runs of items in place; closing both ways
 //!   without losing an item or having one twice.
 //! - [`lanes()`]: many producers and many shards, a ring for each pair; a shard sleeps at its
 //!   [`Doorbell`] and never misses a push; few items carry *marks* in a side ring.
@@ -33,8 +33,8 @@
 //! | floor | files |
 //! |---|---|
 //! | 0 | `error`, `sync` (the only door to atomics, cells, fences, locks) |
-//! | 1 | `barrier` (a store-load fence that only the rare side pays for), `slots` (raw storage), `seqlock`, `waiters` |
-//! | 2 | `wake` (where one waiter leaves its waker), `doorbell` |
+//! | 1 | `barrier` (a store-load fence that only the rare side pays for), `slots` (raw storage), `seqlock`, `wake`, `waiters` |
+//! | 2 | `wake_slot` (where one waiter leaves its waker), `doorbell` |
 //! | 3 | `ends` (the two ends of a ring, and the close race) |
 //! | 4 | `ring`, `side` |
 //! | 5 | `run`, `matrix` |
@@ -62,6 +62,7 @@ mod slots;
 mod sync;
 mod waiters;
 pub mod wake;
+mod wake_slot;
 
 pub use barrier::pushes_without_fence;
 pub use doorbell::{Doorbell, LATEST_RING};

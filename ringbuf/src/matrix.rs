@@ -70,10 +70,7 @@ impl<T, M> Matrix<T, M> {
             ever_used: AtomicUsize::new(0),
             bells: (0..config.shards).map(|shard| Arc::new(Doorbell::new(wake(shard)))).collect(),
             cells: (0..config.lanes * config.shards)
-                .map(|_| Cell {
-                    items: Core::new(config.capacity),
-                    marks: Core::new(config.marks),
-                })
+                .map(|_| Cell { items: Core::new(config.capacity), marks: Core::new(config.marks) })
                 .collect(),
         }
     }
@@ -153,7 +150,8 @@ pub(crate) fn lane_heap_bytes<T, M>(config: LanesConfig) -> usize {
 pub(crate) fn fixed_heap_bytes<T, M>(config: LanesConfig) -> usize {
     let config = config.checked();
     let counts = size_of::<[usize; 2]>();
-    let counted = |size: usize, align: usize| (counts.next_multiple_of(align) + size).next_multiple_of(align);
+    let counted =
+        |size: usize, align: usize| (counts.next_multiple_of(align) + size).next_multiple_of(align);
     let bell = size_of::<Arc<Doorbell>>() + counted(size_of::<Doorbell>(), align_of::<Doorbell>());
     let matrix = counted(size_of::<Matrix<T, M>>(), align_of::<Matrix<T, M>>());
     matrix + config.shards * bell + config.lanes.div_ceil(64) * size_of::<AtomicU64>()

@@ -57,12 +57,12 @@ impl<T> Producer<T> {
     /// consumer has closed, and has not accepted this item.
     #[inline]
     pub fn try_push(&mut self, item: T) -> Result<(), PushError<T>> {
-        if let Err(item) = self.tail.push(item) {
+        if !self.tail.has_room() {
             return Err(self.refusal(item));
         }
+        self.tail.push(item);
         // Between publishing and looking whether the consumer has closed.
-        light();
-        if self.tail.core().is_closed() {
+        if light(self.tail.core()).is_closed() {
             return self.settle_one();
         }
         Ok(())

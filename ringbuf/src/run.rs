@@ -32,7 +32,6 @@ impl<T> Producer<T> {
     /// Begins a run of up to `max` items, or of as many as there is room for now
     /// ([`Fill::room`] says how many).
     pub fn fill(&mut self, max: usize) -> Fill<'_, T> {
-        self.tail.begin();
         let wanted = max.min(self.tail.capacity());
         let left = self.tail.room(wanted).min(max);
         Fill { producer: self, left }
@@ -65,7 +64,8 @@ impl<T> Fill<'_, T> {
             return Err(Full(item));
         }
         self.left -= 1;
-        self.producer.tail.stage(item).map_err(Full)
+        self.producer.tail.stage(item);
+        Ok(())
     }
 
     /// Puts in as many of `items` as may be, and returns how many. What does not fit is not asked
@@ -123,8 +123,7 @@ impl<T> Fill<'_, T> {
         }
         tail.publish();
         // Between publishing and looking whether the consumer has closed.
-        light();
-        if tail.core().is_closed() && tail.settle() > 0 {
+        if light(tail.core()).is_closed() && tail.settle() > 0 {
             let mut back = Vec::new();
             tail.unstage_all(&mut back);
             return Err(Closed(back));

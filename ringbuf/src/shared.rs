@@ -12,7 +12,7 @@ use crate::error::{Closed, PushError};
 use crate::lane::Lane;
 use crate::sync::{Mutex, MutexGuard};
 use crate::waiters::{Answer, Place, Waiters};
-use crate::wake::Errand;
+use crate::wake_slot::Errand;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
@@ -372,10 +372,7 @@ impl<T, M> Permit<'_, T, M> {
     }
 
     /// Ends the promise and pushes under one lock, so that nobody else can take the room between.
-    fn use_up<E>(
-        self,
-        push: impl FnOnce(&mut Inner<T, M>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn use_up<E>(self, push: impl FnOnce(&mut Inner<T, M>) -> Result<(), E>) -> Result<(), E> {
         let permit = ManuallyDrop::new(self);
         // Room for a mark that was not used, or all of it, goes to the next; also when the clock
         // panics.

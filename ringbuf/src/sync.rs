@@ -3,7 +3,7 @@
 //! An ordinary build gets the standard library's types as they are. A build with
 //! `--cfg tidegate_loom` gets loom's, each wrapped so that the call site of every ordering and
 //! fence is known by file, line and column, and one of them can be weakened while the program
-//! runs: a canary that some model must catch (see [`canary`]). Nothing else in this crate names
+//! runs: a canary that some model must catch (see `canary.rs`). Nothing else in this crate names
 //! `std::sync::atomic` or `loom`.
 
 #[cfg(tidegate_loom)]

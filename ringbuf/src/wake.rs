@@ -1,180 +1,15 @@
-//! Waiting: the slot in which one waiter leaves its [`Waker`], and wakers for plain threads.
-//!
-//! [`WakeSlot`] is the algorithm of `AtomicWaker` in the futures crate, with two changes. An empty
-//! slot has a state of its own, so that whoever would wake somebody finds with one load that there
-//! is nobody. And the store-load order between the event and the waiter is the asymmetric
-//! [`barrier`](crate::barrier): free for the waking side, which runs often, and paid for by the
-//! waiter.
-//!
-//! What it promises: when an event is published, then `wake` is called, and a waiter calls
-//! `register` and then looks for the event, then the waiter either sees the event or is woken.
+//! Waiting from a plain thread: wakers that unpark it, and running a future on it.
 
-use crate::barrier::{heavy, light};
-use crate::sync::{self, AtomicBool, AtomicU64, Ordering, UnsafeCell};
+use crate::sync::{self, AtomicBool, Ordering, Parking};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Nobody waits, and nobody touches the waker.
-const EMPTY: u64 = 0;
-/// The waiter is writing the waker.
-const WRITING: u64 = 1;
-/// The waker is there.
-const SET: u64 = 2;
-/// A bit: somebody is taking the waker, or wanted to while it was being written.
-const WAKING: u64 = 4;
-
-/// What a waiter has left to do where foreign code may run: not while it holds a lock.
-#[derive(Debug, Default)]
-#[must_use = "somebody may have to be woken"]
-pub(crate) struct Errand {
-    wake: Option<Waker>,
-    displaced: [Option<Waker>; 2],
-}
-
-impl Errand {
-    /// Wakes who is to be woken, and drops wakers that were displaced.
-    pub(crate) fn run(self) {
-        if let Some(waker) = self.wake {
-            waker.wake();
-        }
-    }
-
-    /// Both errands, of two places of the same waiter.
-    pub(crate) fn and(self, other: Self) -> Self {
-        let [a, b] = self.displaced;
-        let [c, d] = other.displaced;
-        // Each place has at most one displaced waker an errand; two errands of one place, the
-        // second of which clears what the first left, still make no more than two.
-        debug_assert!([&a, &b, &c, &d].iter().filter(|waker| waker.is_some()).count() <= 2);
-        Self { wake: self.wake.or(other.wake), displaced: [a.or(b), c.or(d)] }
-    }
-}
-
-/// A place for one waiter's waker.
-///
-/// One waiter at a time (the ends of a ring see to that); any number of threads may wake.
-#[derive(Debug)]
-pub(crate) struct WakeSlot {
-    state: AtomicU64,
-    waker: UnsafeCell<Option<Waker>>,
-}
-
-// SAFETY: the cell is touched only by the thread that moved `state` from EMPTY or SET to WRITING,
-// until it leaves that state, and by the one whose WAKING met SET, until it stores EMPTY; each
-// such change is one atomic step, so there is one such thread at a time, ordered by [left] and
-// [taken]. A `Waker` may be used and dropped by any thread.
-unsafe impl Sync for WakeSlot {}
-// SAFETY: a `Waker` may move between threads, and so may the atomic.
-unsafe impl Send for WakeSlot {}
-
-impl WakeSlot {
-    pub(crate) fn new() -> Self {
-        Self { state: AtomicU64::new(EMPTY), waker: UnsafeCell::new(None) }
-    }
-
-    /// Leaves `waker` for whoever calls [`wake`](Self::wake) next; the waiter must look for its
-    /// event after this and before it sleeps, and run the errand. Costs a heavy barrier.
-    pub(crate) fn register(&self, waker: Waker) -> Errand {
-        let mut seen = self.state.load(Ordering::Relaxed);
-        let displaced = loop {
-            if seen & WAKING != 0 {
-                // Somebody is taking an older waker of ours: look again rather than wait for it.
-                return Errand { wake: Some(waker), ..Errand::default() };
-            }
-            debug_assert_ne!(seen, WRITING, "two waiters at one slot");
-            // Acquire [taken]: whoever emptied the slot has left the cell.
-            match self.state.compare_exchange(
-                seen,
-                WRITING,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => break self.replace(Some(waker)),
-                Err(now) => seen = now,
-            }
-        };
-        // Release [left]: whoever takes the waker sees it written.
-        let left =
-            self.state.compare_exchange(WRITING, SET, Ordering::Release, Ordering::Relaxed);
-        if left.is_err() {
-            // A wake came meanwhile and found nothing to take: it is ours to deliver.
-            return Errand { wake: self.empty(), displaced: [displaced, None] };
-        }
-        // Between leaving the waker and looking for the event.
-        heavy();
-        Errand { wake: None, displaced: [displaced, None] }
-    }
-
-    /// Takes back what [`register`](Self::register) left, if it is still there. For the waiter,
-    /// when it no longer waits: a wake that comes meanwhile may be lost.
-    pub(crate) fn clear(&self) -> Errand {
-        let mut displaced = None;
-        if self.state.load(Ordering::Relaxed) == SET {
-            // Relaxed: what is in the cell, the waiter wrote itself.
-            let ours = self.state.compare_exchange(
-                SET,
-                WRITING,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
-            if ours.is_ok() {
-                displaced = self.empty();
-            }
-        }
-        Errand { wake: None, displaced: [displaced, None] }
-    }
-
-    /// Ends WRITING with an empty cell.
-    fn empty(&self) -> Option<Waker> {
-        let waker = self.replace(None);
-        // Relaxed: the next to touch the cell is the waiter itself.
-        self.state.store(EMPTY, Ordering::Relaxed);
-        waker
-    }
-
-    /// Wakes the waiter, if there is one. Lock-free; without a waiter a light barrier and a load.
-    #[inline]
-    pub(crate) fn wake(&self) {
-        // Between the event and looking for a waiter.
-        light();
-        if self.state.load(Ordering::Relaxed) != EMPTY {
-            self.take_and_wake();
-        }
-    }
-
-    #[cold]
-    fn take_and_wake(&self) {
-        // Acquire [left]: the waker is written.
-        match self.state.fetch_or(WAKING, Ordering::Acquire) {
-            SET => {
-                let waker = self.replace(None);
-                // Release [taken]: the next waiter writes after the waker was moved out.
-                self.state.store(EMPTY, Ordering::Release);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
-            // Nobody any more. A waiter who comes now meets WAKING and looks again.
-            EMPTY => self.state.store(EMPTY, Ordering::Relaxed),
-            // WRITING: the waiter finds WAKING when it is done. WAKING: another is at it.
-            _ => {}
-        }
-    }
-
-    fn replace(&self, waker: Option<Waker>) -> Option<Waker> {
-        self.waker.with_mut(|place| {
-            // SAFETY: callers have the cell to themselves, see `Sync`.
-            unsafe { std::mem::replace(&mut *place, waker) }
-        })
-    }
-}
-
 /// What a waiting thread's waker rings.
 #[derive(Debug)]
 struct Parker {
-    thread: sync::Thread,
+    parking: Parking,
     notified: AtomicBool,
 }
 
@@ -186,13 +21,13 @@ impl Wake for Parker {
     fn wake_by_ref(self: &Arc<Self>) {
         // Release [notified]: the sleeper sees what was done before it was woken.
         self.notified.store(true, Ordering::Release);
-        self.thread.unpark();
+        self.parking.unpark();
     }
 }
 
 impl Parker {
     fn of_this_thread() -> Arc<Self> {
-        Arc::new(Self { thread: sync::current(), notified: AtomicBool::new(false) })
+        Arc::new(Self { parking: Parking::here(), notified: AtomicBool::new(false) })
     }
 
     /// Waits for a wake, which it uses up: `spin` rounds on the core, then parked.
@@ -204,7 +39,7 @@ impl Parker {
             std::hint::spin_loop();
         }
         while !self.take() {
-            sync::park();
+            self.parking.park();
         }
     }
 

@@ -110,7 +110,9 @@ pub enum Cause {
     #[error("the file is not a database")]
     NotADatabase,
     /// The file is a database of another application. It was not touched: give another path.
-    #[error("the database belongs to another application (its id is {found:#010x}, not {expected:#010x})")]
+    #[error(
+        "the database belongs to another application (its id is {found:#010x}, not {expected:#010x})"
+    )]
     NotOurs {
         /// The application id that the options name.
         expected: i32,

@@ -35,7 +35,8 @@ fn the_copy_in_the_project_is_read_whole() {
 
 #[test]
 fn every_field_of_a_row_arrives() {
-    let input = parse(with_header(&[ROW, "2,1,0,,,\"AA\",1,,JFK,BOS,1"]).as_bytes(), false).unwrap();
+    let input =
+        parse(with_header(&[ROW, "2,1,0,,,\"AA\",1,,JFK,BOS,1"]).as_bytes(), false).unwrap();
     let text = |name| input.names.text(name);
     let first = input.flights[0];
     assert_eq!(

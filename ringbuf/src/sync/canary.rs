@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// The environment variable that names the canary.
@@ -56,6 +56,33 @@ static ASKED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var(WEAKENED
 /// By address: a call site has one location, and looking it up must be quick.
 static SEEN: Mutex<BTreeSet<(usize, Half)>> = Mutex::new(BTreeSet::new());
 static KNOWN: Mutex<Vec<(&'static Location<'static>, Half, bool)>> = Mutex::new(Vec::new());
+
+/// False while a model runs in which the light barrier does nothing.
+static LIGHT_IS_A_FENCE: AtomicBool = AtomicBool::new(true);
+
+/// Runs `model` with a light barrier that does nothing at all.
+///
+/// In earnest a light barrier is no fence either: it orders only against a heavy one. As a fence it
+/// would stand in for the release orderings of whatever comes after it and hide that they are
+/// needed. For models that need no store-load order. Not for two threads at once.
+pub fn without_light_fences(model: impl FnOnce()) {
+    /// Puts the fences back, also when the model does not hold.
+    struct PutBack;
+
+    impl Drop for PutBack {
+        fn drop(&mut self) {
+            LIGHT_IS_A_FENCE.store(true, Ordering::Relaxed);
+        }
+    }
+
+    let _put_back = PutBack;
+    LIGHT_IS_A_FENCE.store(false, Ordering::Relaxed);
+    model();
+}
+
+pub(crate) fn light_is_a_fence() -> bool {
+    LIGHT_IS_A_FENCE.load(Ordering::Relaxed)
+}
 
 /// What the models of this process have passed through so far.
 pub fn passed() -> Vec<Canary> {

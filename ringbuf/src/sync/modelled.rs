@@ -8,7 +8,7 @@ use loom::sync::atomic as model;
 use std::panic::Location;
 
 pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
-pub(crate) use loom::thread::{Thread, current, park};
+pub(crate) use loom::thread::{Thread, current};
 pub(crate) use std::sync::atomic::Ordering;
 
 #[track_caller]
@@ -44,6 +44,34 @@ pub(crate) fn fence(order: Ordering) {
 /// The value of an atomic that nobody else can reach any more.
 pub(crate) fn value_of(atomic: &mut AtomicU64) -> u64 {
     atomic.0.with_mut(|value| *value)
+}
+
+/// Where one thread parks and others wake it. A wake that comes first is not lost.
+///
+/// Made of a lock and a condition, since loom's own `unpark` also ends other waits of its thread.
+#[derive(Debug)]
+pub(crate) struct Parking {
+    woken: Mutex<bool>,
+    changed: loom::sync::Condvar,
+}
+
+impl Parking {
+    pub(crate) fn here() -> Self {
+        Self { woken: Mutex::new(false), changed: loom::sync::Condvar::new() }
+    }
+
+    pub(crate) fn park(&self) {
+        let mut woken = self.woken.lock().unwrap();
+        while !*woken {
+            woken = self.changed.wait(woken).unwrap();
+        }
+        *woken = false;
+    }
+
+    pub(crate) fn unpark(&self) {
+        *self.woken.lock().unwrap() = true;
+        self.changed.notify_one();
+    }
 }
 
 /// One step of waiting for a thread that is about to finish.

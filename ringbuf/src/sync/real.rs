@@ -2,7 +2,7 @@
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
-pub(crate) use std::thread::{Thread, current, park};
+pub(crate) use std::thread::{Thread, current};
 
 /// A cell whose accesses a model can check.
 #[derive(Debug)]
@@ -49,6 +49,26 @@ impl TracksView {
 /// The value of an atomic that nobody else can reach any more.
 pub(crate) fn value_of(atomic: &mut AtomicU64) -> u64 {
     *atomic.get_mut()
+}
+
+/// Where one thread parks and others wake it. A wake that comes first is not lost.
+#[derive(Debug)]
+pub(crate) struct Parking(Thread);
+
+impl Parking {
+    /// For the calling thread, the only one that may park here.
+    pub(crate) fn here() -> Self {
+        Self(current())
+    }
+
+    /// Returns after a wake, or for nothing.
+    pub(crate) fn park(&self) {
+        std::thread::park();
+    }
+
+    pub(crate) fn unpark(&self) {
+        self.0.unpark();
+    }
 }
 
 /// One step of waiting for a thread that is about to finish: spins first, then yields the core.

@@ -176,9 +176,8 @@ fn is_blank(db: &Connection) -> rusqlite::Result<bool> {
 fn log_ahead(db: &Connection, options: &Options) -> Result<(), SinkError> {
     let give_up = Instant::now() + options.busy_timeout;
     loop {
-        let mode = db.pragma_update_and_check(None, "journal_mode", "wal", |row| {
-            row.get::<_, String>(0)
-        });
+        let mode =
+            db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
         match mode.map_err(failed) {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(_) => return Err(Cause::NoLog.nothing_stored()),

@@ -119,11 +119,9 @@ impl<W: Writer> Sqlite<W> {
         if db.is_autocommit() {
             return Err(Broken::Wholly(SinkError::OutcomeUnknown(Cause::TransactionEnded)));
         }
-        transaction.commit().map_err(|error| match classify::of(&error) {
-            // The commit's bytes were handed to the system; whether they are on the disk it can't say.
-            cause @ Cause::Io { .. } => Broken::Wholly(SinkError::OutcomeUnknown(cause)),
-            cause => Broken::Wholly(cause.nothing_stored()),
-        })?;
+        transaction
+            .commit()
+            .map_err(|error| Broken::Wholly(commit_failed(classify::of(&error))))?;
         writer.committed();
         Ok(())
     }
@@ -154,6 +152,15 @@ enum Row<R> {
 
 fn wholly(error: &rusqlite::Error) -> Broken {
     Broken::Wholly(classify::of(error).nothing_stored())
+}
+
+/// What a failed commit means. If it was a call of the system that failed, the commit's bytes may have
+/// been handed over before: whether they are on the disk nobody can say.
+fn commit_failed(cause: Cause) -> SinkError {
+    match cause {
+        Cause::Io { .. } => SinkError::OutcomeUnknown(cause),
+        _ => cause.nothing_stored(),
+    }
 }
 
 /// Verdicts of this sink are `Failed` before the end of a batch only for rows that failed alone.

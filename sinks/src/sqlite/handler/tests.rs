@@ -157,10 +157,7 @@ fn failed(cause: Cause) -> Outcome {
 }
 
 fn primary_key() -> Outcome {
-    failed(Cause::Constraint {
-        kind: ConstraintKind::PrimaryKey,
-        name: Some("entries.id".into()),
-    })
+    failed(Cause::Constraint { kind: ConstraintKind::PrimaryKey, name: Some("entries.id".into()) })
 }
 
 fn pragma(db: &Connection, name: &str) -> String {
@@ -184,7 +181,8 @@ fn unless_told_otherwise_a_commit_waits_for_the_disk() {
 
 #[test]
 fn each_durability_is_what_sqlite_answers() {
-    for (durability, level) in [(Durability::Full, 2), (Durability::Normal, 1), (Durability::Off, 0)]
+    for (durability, level) in
+        [(Durability::Full, 2), (Durability::Normal, 1), (Durability::Off, 0)]
     {
         let place = Place::new();
         let options = place.options().durability(durability).checkpoint_pages(77);
@@ -500,10 +498,7 @@ fn a_folder_or_a_missing_file_is_told_apart() {
     assert_eq!(open(place.options().create(false)), of(Cause::Missing));
     assert_eq!(open(Options::new(place.folder.path())), of(Cause::NotADatabase));
     let error = open(Options::new(place.folder.path().join("no/such/folder.db")));
-    assert!(matches!(
-        error,
-        OpenError::Database(SinkError::Final(Cause::CannotOpen { .. }))
-    ));
+    assert!(matches!(error, OpenError::Database(SinkError::Final(Cause::CannotOpen { .. }))));
     assert_eq!(names_beside(&place.path()).len(), 0);
 }
 
@@ -590,6 +585,19 @@ fn a_commit_that_fails_fails_every_row() {
 }
 
 #[test]
+fn a_commit_whose_sync_failed_has_an_unknown_outcome_and_is_not_tried_again() {
+    let sync_failed = rusqlite::ffi::SQLITE_IOERR_FSYNC;
+    let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(sync_failed), None);
+    let io = Cause::Io { code: sync_failed };
+    assert_eq!(classify::of(&error), io);
+    assert_eq!(commit_failed(io.clone()), SinkError::OutcomeUnknown(io.clone()));
+    assert!(matches!(commit_failed(io.clone()).into_verdict::<()>(), Verdict::Failed(_)));
+    // Before the commit the same error leaves nothing behind.
+    assert_eq!(io.clone().nothing_stored(), SinkError::Retryable(io));
+    assert_eq!(commit_failed(Cause::DiskFull), SinkError::Retryable(Cause::DiskFull));
+}
+
+#[test]
 fn sums_that_cannot_be_written_fail_every_row() {
     const TABLES: &str = "CREATE TRIGGER IF NOT EXISTS no BEFORE UPDATE ON total
         WHEN new.ids > 100 BEGIN SELECT RAISE(ABORT, 'hunter2'); END;";
@@ -624,8 +632,7 @@ fn a_writer_that_ends_the_transaction_is_found_out() {
         let step: Step = if sql == "COMMIT" { commit } else { rollback };
         let place = Place::new();
         let mut sink = Sqlite::open(&place.options(), one("", step)).unwrap();
-        let unknown =
-            Err(Failure::Handler(SinkError::OutcomeUnknown(Cause::TransactionEnded)));
+        let unknown = Err(Failure::Handler(SinkError::OutcomeUnknown(Cause::TransactionEnded)));
         assert_eq!(batch(&mut sink, entries(1..=3)), vec![unknown; 3], "{sql}");
         assert_eq!(batch(&mut sink, entries([9])), [Ok(9)]);
     }
@@ -648,10 +655,7 @@ fn options_out_of_range_are_named_with_what_is_allowed() {
             place.options().busy_timeout(Duration::from_secs(601)),
             "busy_timeout is 601s; allowed is 0 to 10 minutes",
         ),
-        (
-            place.options().checkpoint_pages(0),
-            "checkpoint_pages is 0; allowed is 1 to 1,048,576",
-        ),
+        (place.options().checkpoint_pages(0), "checkpoint_pages is 0; allowed is 1 to 1,048,576"),
         (place.options().application_id(0), "application_id is 0; allowed is any but 0"),
     ] {
         let error = Sqlite::open(&options, one("", insert)).unwrap_err();

@@ -1,0 +1,118 @@
+//! What is shown on stderr while the job runs.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use engine::Snapshot;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::figures::grouped;
+
+/// A bar on a terminal, a few lines elsewhere, nothing if it shall be quiet.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    shown: Shown,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Nothing,
+    Lines { total: u64, next_percent: u64 },
+    Bar { bar: ProgressBar, since: Option<Instant> },
+}
+
+impl Progress {
+    /// For stderr as it is.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let shown = match (quiet, stderr().is_terminal()) {
+            (true, _) => Shown::Nothing,
+            (false, false) => Shown::Lines { total: 0, next_percent: 25 },
+            (false, true) => {
+                let bar =
+                    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+                bar.set_style(
+                    ProgressStyle::with_template("{spinner} {msg}").expect("it is valid"),
+                );
+                bar.enable_steady_tick(Duration::from_millis(100));
+                Shown::Bar { bar, since: None }
+            }
+        };
+        Self { shown }
+    }
+
+    /// Says what is being done.
+    pub(crate) fn say(&mut self, what: &str) {
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Lines { .. } => line(what),
+            Shown::Bar { bar, .. } => bar.set_message(what.to_owned()),
+        }
+    }
+
+    /// The storing of `rows` begins.
+    pub(crate) fn begin(&mut self, rows: u64, db: &Path) {
+        let what = format!("storing {} rows into {}", grouped(rows), db.display());
+        match &mut self.shown {
+            Shown::Nothing => {}
+            Shown::Lines { total, .. } => {
+                *total = rows;
+                line(&what);
+            }
+            Shown::Bar { bar, since } => {
+                bar.println(what);
+                bar.set_length(rows);
+                let style = ProgressStyle::with_template("{bar:32} {percent:>3} %  {msg}");
+                bar.set_style(style.expect("it is valid").progress_chars("█▉▊▋▌▍▎▏ "));
+                *since = Some(Instant::now());
+            }
+        }
+    }
+
+    /// So far it has come.
+    pub(crate) fn look(&mut self, snapshot: &Snapshot) {
+        let settled = snapshot.settled();
+        match &mut self.shown {
+            Shown::Nothing => {}
+            Shown::Lines { total, next_percent } => {
+                let percent = settled * 100 / (*total).max(1);
+                if percent >= *next_percent && settled < *total {
+                    line(&format!("{} rows ({percent} %)", grouped(settled)));
+                    *next_percent = (percent / 25 + 1) * 25;
+                }
+            }
+            Shown::Bar { bar, since } => {
+                let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+                let rate = if seconds > 0.0 { settled as f64 / seconds } else { 0.0 };
+                bar.set_position(settled);
+                bar.set_message(format!(
+                    "{} rows, {} rows/s, {} open batches",
+                    grouped(settled),
+                    grouped(rate as u64),
+                    snapshot.open_batches
+                ));
+            }
+        }
+    }
+
+    /// The storing is over; what follows has no known length.
+    pub(crate) fn stored(&mut self) {
+        if let Shown::Bar { bar, .. } = &self.shown {
+            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("it is valid"));
+            bar.set_message("");
+        }
+    }
+
+    /// Nothing more is shown.
+    pub(crate) fn end(&mut self) {
+        if let Shown::Bar { bar, .. } = &self.shown {
+            bar.finish_and_clear();
+        }
+        self.shown = Shown::Nothing;
+    }
+}
+
+/// A line that can't be written is not worth failing for.
+fn line(text: &str) {
+    let _ = writeln!(stderr().lock(), "{text}");
+}

@@ -1,0 +1,322 @@
+//! The three tables, and how a batch of flights gets into them.
+//!
+//! All rows of a batch have one carrier, so the carrier's sums are written once a batch and not once a
+//! row; those of an aircraft once for each aircraft in the batch. All of it is in the batch's one
+//! transaction, so the sums always hold what the rows say.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sinks::sqlite::{WriteError, Writer};
+use sinks::{Cause, SinkError};
+
+use crate::flight::{Flight, Name, Names};
+
+/// Marks a database as made by this program: "TGFL".
+pub(crate) const APPLICATION_ID: i32 = 0x5447_464C;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS flights(
+    seq INTEGER PRIMARY KEY, month INTEGER NOT NULL, day INTEGER NOT NULL,
+    sched_dep_time INTEGER NOT NULL, dep_delay INTEGER, arr_delay INTEGER, carrier TEXT NOT NULL,
+    flight INTEGER NOT NULL, tailnum TEXT, origin TEXT NOT NULL, dest TEXT NOT NULL,
+    distance INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS carriers(
+    carrier TEXT PRIMARY KEY, flights INTEGER NOT NULL, arr_delay_sum INTEGER NOT NULL,
+    arr_delay_max INTEGER, miles INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+    last_origin TEXT NOT NULL, last_dest TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS aircraft(
+    tailnum TEXT PRIMARY KEY, flights INTEGER NOT NULL, arr_delay_sum INTEGER NOT NULL,
+    miles INTEGER NOT NULL) WITHOUT ROWID;";
+
+const INSERT_FLIGHT: &str =
+    "INSERT INTO flights VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+const LAST_SEQ: &str = "SELECT last_seq FROM carriers WHERE carrier = ?1";
+
+// Every right-hand side sees the row as it was. The scalar max() of a NULL is NULL, hence the two
+// coalesces.
+const ADD_TO_CARRIER: &str = "
+INSERT INTO carriers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+ON CONFLICT(carrier) DO UPDATE SET
+    flights = flights + excluded.flights,
+    arr_delay_sum = arr_delay_sum + excluded.arr_delay_sum,
+    arr_delay_max = max(coalesce(arr_delay_max, excluded.arr_delay_max),
+                        coalesce(excluded.arr_delay_max, arr_delay_max)),
+    miles = miles + excluded.miles,
+    last_seq = max(last_seq, excluded.last_seq),
+    last_origin = iif(excluded.last_seq > last_seq, excluded.last_origin, last_origin),
+    last_dest = iif(excluded.last_seq > last_seq, excluded.last_dest, last_dest)";
+
+const ADD_TO_AIRCRAFT: &str = "
+INSERT INTO aircraft VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT(tailnum) DO UPDATE SET
+    flights = flights + excluded.flights,
+    arr_delay_sum = arr_delay_sum + excluded.arr_delay_sum,
+    miles = miles + excluded.miles";
+
+/// What the writers of all shards saw, for the report.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    start: Instant,
+    last_commit_ns: AtomicU64,
+    out_of_order: AtomicU64,
+    trouble: AtomicBool,
+    failures: Mutex<Failures>,
+}
+
+/// Rows that were not stored.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failures {
+    /// How many.
+    pub count: u64,
+    /// `true` if the reason lay not in a row: busy, a full disk, …. Then nothing more is pushed.
+    pub trouble: bool,
+    /// The first few, each with its reason.
+    pub first: Vec<(i64, SinkError)>,
+}
+
+impl Ledger {
+    const FAILURES_KEPT: usize = 5;
+
+    /// An empty one, whose time starts now.
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            last_commit_ns: AtomicU64::new(0),
+            out_of_order: AtomicU64::new(0),
+            trouble: AtomicBool::new(false),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// From the start to the last commit.
+    pub(crate) fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.last_commit_ns.load(Ordering::Relaxed))
+    }
+
+    /// Rows that came after a later one of their carrier.
+    pub(crate) fn out_of_order(&self) -> u64 {
+        self.out_of_order.load(Ordering::Relaxed)
+    }
+
+    /// Rows that were not stored.
+    pub(crate) fn failures(&self) -> Failures {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// `true` once rows failed for a reason that does not lie in them: the next would fail too.
+    pub(crate) fn in_trouble(&self) -> bool {
+        self.trouble.load(Ordering::Relaxed)
+    }
+
+    // Relaxed: these are counts, read after the shards' threads have ended.
+    fn committed(&self, out_of_order: u64) {
+        self.out_of_order.fetch_add(out_of_order, Ordering::Relaxed);
+        let now = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.last_commit_ns.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn failed(&self, seq: i64, error: &SinkError) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.count += 1;
+        if !lies_in_the_row(error.cause()) {
+            failures.trouble = true;
+            self.trouble.store(true, Ordering::Relaxed);
+        }
+        if failures.first.len() < Self::FAILURES_KEPT {
+            failures.first.push((seq, error.clone()));
+        }
+    }
+}
+
+fn lies_in_the_row(cause: &Cause) -> bool {
+    matches!(
+        cause,
+        Cause::Constraint { .. } | Cause::TooLarge | Cause::WrongType | Cause::Refused(_)
+    )
+}
+
+/// Writes flights, carriers and aircraft; one for each shard.
+#[derive(Debug)]
+pub(crate) struct FlightWriter {
+    names: Arc<Names>,
+    ledger: Arc<Ledger>,
+    /// The sums of the batch at hand.
+    carrier: Option<CarrierSums>,
+    aircraft: HashMap<Name, Sums>,
+    out_of_order: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    flights: u32,
+    arr_delay: i64,
+    miles: u64,
+}
+
+impl Sums {
+    fn add(&mut self, flight: &Flight) {
+        self.flights += 1;
+        self.arr_delay += i64::from(flight.arr_delay.unwrap_or(0));
+        self.miles += u64::from(flight.distance);
+    }
+
+    fn miles(self) -> i64 {
+        i64::try_from(self.miles).expect("a batch has fewer miles than that")
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct CarrierSums {
+    carrier: Name,
+    /// The highest seq so far: of the table at first, then of the batch too.
+    last_seq: i64,
+    sums: Sums,
+    arr_delay_max: Option<i32>,
+    last: Option<Flight>,
+}
+
+impl FlightWriter {
+    /// A writer that reports to `ledger`.
+    pub(crate) fn new(names: Arc<Names>, ledger: Arc<Ledger>) -> Self {
+        Self { names, ledger, carrier: None, aircraft: HashMap::new(), out_of_order: 0 }
+    }
+
+    fn carrier_of(
+        &mut self,
+        db: &Connection,
+        flight: &Flight,
+    ) -> rusqlite::Result<&mut CarrierSums> {
+        if self.carrier.is_none() {
+            let last_seq = db
+                .prepare_cached(LAST_SEQ)?
+                .query_row([self.names.text(flight.carrier)], |row| row.get(0))
+                .optional()?;
+            self.carrier = Some(CarrierSums {
+                carrier: flight.carrier,
+                last_seq: last_seq.unwrap_or(0),
+                sums: Sums::default(),
+                arr_delay_max: None,
+                last: None,
+            });
+        }
+        let sums = self.carrier.as_mut().expect("it was set just now");
+        assert_eq!(sums.carrier, flight.carrier, "a batch has one key");
+        Ok(sums)
+    }
+}
+
+impl Writer for FlightWriter {
+    type Item = Flight;
+    type Reply = ();
+    /// Only the flight's own row is written at once; the rest waits for the end of the batch.
+    const ONE_STATEMENT: bool = true;
+
+    fn prepare(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        db.execute_batch(SCHEMA)
+    }
+
+    fn begin(&mut self) {
+        self.carrier = None;
+        self.aircraft.clear();
+        self.out_of_order = 0;
+    }
+
+    fn write(&mut self, db: &Connection, flight: &Flight) -> Result<(), WriteError> {
+        let last_seq = self.carrier_of(db, flight)?.last_seq;
+        let text = |name| self.names.text(name);
+        db.prepare_cached(INSERT_FLIGHT)?.execute(params![
+            flight.seq,
+            flight.month,
+            flight.day,
+            flight.sched_dep_time,
+            flight.dep_delay,
+            flight.arr_delay,
+            text(flight.carrier),
+            flight.flight,
+            flight.tailnum.map(text),
+            text(flight.origin),
+            text(flight.dest),
+            flight.distance,
+        ])?;
+        // From here on the row counts.
+        if flight.seq < last_seq {
+            self.out_of_order += 1;
+        }
+        let carrier = self.carrier_of(db, flight)?;
+        carrier.sums.add(flight);
+        carrier.arr_delay_max = carrier.arr_delay_max.max(flight.arr_delay);
+        if carrier.last.is_none_or(|last| flight.seq > last.seq) {
+            carrier.last = Some(*flight);
+        }
+        carrier.last_seq = carrier.last_seq.max(flight.seq);
+        if let Some(tailnum) = flight.tailnum {
+            self.aircraft.entry(tailnum).or_default().add(flight);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, db: &Connection) -> Result<(), WriteError> {
+        let text = |name| self.names.text(name);
+        if let Some(CarrierSums { carrier, sums, arr_delay_max, last: Some(last), .. }) =
+            self.carrier
+        {
+            db.prepare_cached(ADD_TO_CARRIER)?.execute(params![
+                text(carrier),
+                sums.flights,
+                sums.arr_delay,
+                arr_delay_max,
+                sums.miles(),
+                last.seq,
+                text(last.origin),
+                text(last.dest),
+            ])?;
+        }
+        let mut add = db.prepare_cached(ADD_TO_AIRCRAFT)?;
+        for (&tailnum, sums) in &self.aircraft {
+            add.execute(params![text(tailnum), sums.flights, sums.arr_delay, sums.miles()])?;
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self) {
+        self.ledger.committed(self.out_of_order);
+    }
+
+    fn not_stored(&mut self, flight: &Flight, error: &SinkError) {
+        self.ledger.failed(flight.seq, error);
+    }
+}
+
+/// How many rows the three tables have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Of `flights`.
+    pub flights: u64,
+    /// Of `carriers`.
+    pub carriers: u64,
+    /// Of `aircraft`.
+    pub aircraft: u64,
+}
+
+impl Counts {
+    /// Counts.
+    pub(crate) fn read(db: &Connection) -> rusqlite::Result<Self> {
+        let count = |table: &str| {
+            db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
+                .map(i64::unsigned_abs)
+        };
+        Ok(Self {
+            flights: count("flights")?,
+            carriers: count("carriers")?,
+            aircraft: count("aircraft")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
