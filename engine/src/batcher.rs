@@ -20,8 +20,8 @@ use crate::nanos::Nanos;
 use crate::ready::{Ready, ReadyBatch};
 use crate::sizing::{Aim, Sizing};
 use crate::tally::Tally;
+use crate::timers::{ANY, Rung, Timers};
 use crate::verdict::Trigger;
-use crate::wheel::Wheel;
 
 /// What a batcher is made for.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct BatcherSizes {
 pub(crate) struct BatcherBytes {
     pub(crate) blocks: usize,
     pub(crate) groups: usize,
-    pub(crate) wheel: usize,
+    pub(crate) timers: usize,
     pub(crate) ready: usize,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Batcher<T: Item, R, E> {
     now: Nanos,
     aim: Aim,
     groups: Groups<T>,
-    wheel: Wheel,
+    timers: Timers,
     ready: Ready<T>,
     arena: Arena<T>,
     verdicts: Verdicts<R, E>,
@@ -58,6 +58,16 @@ pub(crate) struct Batcher<T: Item, R, E> {
     /// Memory ran out in this drain.
     starved: bool,
     pub(crate) tally: Tally,
+}
+
+/// An item where it lies, before it moves into a batch.
+pub(crate) trait Arrival<T> {
+    /// Its key's hash.
+    fn hash(&self) -> u64;
+    /// The item.
+    fn item(&self) -> &T;
+    /// Moves it out.
+    fn take(self) -> T;
 }
 
 /// One handler call.
@@ -79,7 +89,7 @@ impl<T: Item, R, E> Batcher<T, R, E> {
             now,
             aim: sizes.sizing.aim(0),
             groups: Groups::new(sizes.open_keys),
-            wheel: Wheel::new(sizes.open_keys, sizes.flush_after, now),
+            timers: Timers::new(sizes.open_keys, sizes.flush_after, now),
             ready: Ready::new(READY_BATCHES),
             arena: Arena::new(sizes.open_items, largest as usize),
             verdicts: Verdicts::with_capacity(largest as usize),
@@ -99,7 +109,7 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         BatcherBytes {
             blocks: Arena::<T>::bytes(sizes.open_items, largest),
             groups: Groups::<T>::bytes(sizes.open_keys),
-            wheel: Wheel::bytes(sizes.open_keys),
+            timers: Timers::bytes(sizes.open_keys),
             ready: Ready::<T>::bytes(READY_BATCHES) + urgent + verdicts,
         }
     }
@@ -129,9 +139,80 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         self.aim.target.get() == 1 && self.groups.open_batches() == 0
     }
 
-    /// Finds, or opens, the batch for an item with this hash, pushed not before `since`. On `Some`,
-    /// [`put`](Self::put) must follow at once. `None` when there is no memory for it now.
+    /// Where the record for this hash may be.
+    #[inline(always)]
+    pub(crate) fn guess(&mut self, hash: u64) -> Index {
+        self.groups.guess(hash)
+    }
+
+    /// Whether there are so many keys that their records don't stay in the cache: then it pays to
+    /// look ahead.
     #[inline]
+    pub(crate) fn looks_ahead(&self) -> bool {
+        self.groups.known() > LOOK_AHEAD_FROM
+    }
+
+    /// Guesses where the records of some hashes are, and brings them and the ends of their batches
+    /// into the cache: the misses of a whole stretch overlap, instead of following one another.
+    #[inline]
+    pub(crate) fn look_ahead(&self, hashes: impl Iterator<Item = u64>, guesses: &mut [Index]) {
+        for (guess, hash) in guesses.iter_mut().zip(hashes) {
+            *guess = self.groups.guess_far(hash);
+            self.groups.prefetch(*guess);
+        }
+        for guess in guesses {
+            self.groups.prefetch_block(*guess);
+        }
+    }
+
+    /// Puts an item, pushed not before `since`, into its key's batch; opens one if there is none.
+    /// `guess` is where the key's record may be. Says which record it was; `None`, and the item stays
+    /// where it is, when there is no memory for it now.
+    #[inline(always)]
+    pub(crate) fn accept<A: Arrival<T>>(
+        &mut self,
+        arrival: A,
+        guess: Index,
+        since: Nanos,
+    ) -> Option<Index> {
+        if let Some(record) = self.groups.record_of(guess, arrival.hash())
+            && let Some(block) = &mut record.block
+            && block.len() < usize::from(record.plain_below)
+            && since >= record.since
+            && same_key(&block.items()[0], arrival.item())
+        {
+            if block.push_with(|| arrival.take()) {
+                return Some(guess);
+            }
+            unreachable!("a block has room below `plain_below`");
+        }
+        self.accept_slowly(arrival, since)
+    }
+
+    #[inline(never)]
+    fn accept_slowly<A: Arrival<T>>(&mut self, arrival: A, since: Nanos) -> Option<Index> {
+        let index = self.place(arrival.hash(), arrival.item(), since)?;
+        self.put(index, arrival.take(), since);
+        Some(index)
+    }
+
+    /// Puts an item into the batch that [`place`](Self::place) found for it.
+    pub(crate) fn put(&mut self, index: Index, item: T, since: Nanos) {
+        let record = self.groups.record(index);
+        let Some(block) = &mut record.block else { unreachable!("`place` left a batch open") };
+        let pushed = block.push(item);
+        debug_assert!(pushed.is_ok(), "`place` left room");
+        let full = block.len() >= usize::from(record.target);
+        if since < record.since {
+            self.predate(index, since);
+        }
+        if full {
+            self.seal(index, Trigger::Size);
+        }
+    }
+
+    /// Finds, or opens, the batch for an item: with room in it, so that [`put`](Self::put) must
+    /// follow at once. `None` when there is no memory for it now.
     pub(crate) fn place(&mut self, hash: u64, item: &T, since: Nanos) -> Option<Index> {
         let index = match self.groups.find(hash) {
             Some(index) => index,
@@ -144,29 +225,19 @@ impl<T: Item, R, E> Batcher<T, R, E> {
                 return Some(index);
             } else {
                 // A busy key must not be cut short for as long as idle ones linger: the oldest go.
-                self.seal(index, Trigger::Pressure);
                 self.starve();
+                self.seal(index, Trigger::Pressure);
             }
         }
         self.open(index, since)
     }
 
-    /// Puts an item into the batch that [`place`](Self::place) found for it.
+    /// So many items were put, since this was called last. Counted in one go, not one by one; until
+    /// then the count of open items is too small, and may wrap below zero.
     #[inline]
-    pub(crate) fn put(&mut self, index: Index, item: T, since: Nanos) {
-        let record = self.groups.record(index);
-        let Some(block) = &mut record.block else { unreachable!("`place` left a batch open") };
-        let pushed = block.push(item);
-        debug_assert!(pushed.is_ok(), "`place` left room");
-        let full = block.len() >= record.target as usize;
-        let older = since < record.since;
-        self.tally.counters.open += 1;
-        if older {
-            self.predate(index, since);
-        }
-        if full {
-            self.seal(index, Trigger::Size);
-        }
+    pub(crate) fn accepted(&mut self, items: usize) {
+        let open = &mut self.tally.counters.open;
+        *open = open.wrapping_add(items as u64);
     }
 
     /// Makes a batch of the one item that `take` gives, without grouping; only while
@@ -185,8 +256,7 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         let pushed = block.push(item);
         debug_assert!(pushed.is_ok(), "a fresh block has room");
         let deadline = since.saturating_add(self.flush_after);
-        self.tally.counters.ready += 1;
-        self.ready.push(ReadyBatch { block, trigger: Trigger::Size, since, deadline });
+        self.make_ready(ReadyBatch { block, trigger: Trigger::Size, since, deadline });
         true
     }
 
@@ -203,7 +273,7 @@ impl<T: Item, R, E> Batcher<T, R, E> {
                 let deadline = since.saturating_add(Nanos::from(most));
                 if deadline < record.deadline {
                     record.deadline = deadline;
-                    self.arm(index, deadline);
+                    self.ring_by(index, deadline);
                 }
             }
             Patience::None => {
@@ -243,12 +313,12 @@ impl<T: Item, R, E> Batcher<T, R, E> {
     pub(crate) fn is_behind(&self) -> bool {
         !self.urgent.is_empty()
             || (self.sweep.is_some() && self.groups.open_batches() > 0)
-            || self.wheel.next().is_some_and(|next| next <= self.now)
+            || self.timers.next().is_some_and(|next| next <= self.now)
     }
 
     /// When [`decide`](Self::decide) has something to do, if nothing arrives before.
     pub(crate) fn next_deadline(&self) -> Option<Nanos> {
-        self.wheel.next()
+        self.timers.next()
     }
 
     /// Whether a batch is ready.
@@ -280,6 +350,7 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         self.tally.counters.in_handler += items as u64;
         self.tally.handed_over(items, trigger);
         before(&mut self.tally);
+        self.ready.prefetch();
         let mut desk = Desk::new(block, trigger, std::mem::take(&mut self.verdicts));
         let panic = catch_unwind(AssertUnwindSafe(|| {
             let _settled = handler.handle(Group::new(&mut desk));
@@ -345,20 +416,26 @@ impl<T: Item, R, E> Batcher<T, R, E> {
                 self.starve();
                 return None;
             }
-            let oldest = self.wheel.earliest()?;
-            self.wheel.cancel(oldest);
-            self.seal(oldest, Trigger::Pressure);
-            self.groups.forget(oldest);
+            let oldest = self.timers.take_earliest()?;
+            if self.is_of_use(oldest) {
+                self.seal(oldest.index, Trigger::Pressure);
+                self.groups.forget(oldest.index);
+            }
         }
+    }
+
+    /// Whether a timer is the one that its record goes by.
+    fn is_of_use(&mut self, rung: Rung) -> bool {
+        rung.at == ANY || self.groups.record(rung.index).timer == rung.at
     }
 
     fn open(&mut self, index: Index, since: Nanos) -> Option<Index> {
         let record = self.groups.record(index);
-        let target = self.aim.target.get();
+        let target = self.aim.target.get() as u16;
         // As large as the key's last batch was, so that a busy key's batches are never moved.
-        let usual = record.last_len.clamp(1, target) as usize;
+        let usual = usize::from(record.last_len.clamp(1, target));
         let Some(block) = self.arena.block(usual).or_else(|| self.arena.block(1)) else {
-            if !self.wheel.is_armed(index) {
+            if record.timer == Nanos::MAX {
                 self.groups.forget(index);
             }
             self.starve();
@@ -366,12 +443,7 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         };
         let deadline = since.saturating_add(self.flush_after);
         self.groups.open(index, block, target, since, deadline);
-        match self.wheel.deadline(index) {
-            // The timer of an earlier batch: it will find this one, and wait on.
-            Some(armed) if armed <= deadline => {}
-            Some(_) => self.arm(index, deadline),
-            None => self.wheel.arm(index, deadline),
-        }
+        self.ring_by(index, deadline);
         Some(index)
     }
 
@@ -382,7 +454,7 @@ impl<T: Item, R, E> Batcher<T, R, E> {
             Ok(block) => (block, true),
             Err(block) => (block, false),
         };
-        record.block = Some(block);
+        record.hold(block);
         grown
     }
 
@@ -394,26 +466,36 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         record.since = since;
         if deadline < record.deadline {
             record.deadline = deadline;
-            self.arm(index, deadline);
+            self.ring_by(index, deadline);
         }
     }
 
-    /// Arms the timer anew, if it is not to ring before anyway.
-    fn arm(&mut self, index: Index, deadline: Nanos) {
-        if self.wheel.deadline(index).is_none_or(|armed| armed > deadline) {
-            self.wheel.cancel(index);
-            self.wheel.arm(index, deadline);
+    /// Sets the record's timer, if it does not ring before anyway: then it finds that there is still
+    /// time, and waits on.
+    #[inline]
+    fn ring_by(&mut self, index: Index, deadline: Nanos) {
+        let record = self.groups.record(index);
+        if record.timer > deadline {
+            if record.timer != Nanos::MAX {
+                self.timers.clear(index);
+            }
+            record.timer = self.timers.set(index, deadline);
         }
     }
 
     /// Makes the open batch at `index` ready, if there is one.
-    #[inline]
     fn seal(&mut self, index: Index, trigger: Trigger) {
         let Some((record, block)) = self.groups.close(index) else { return };
-        let batch = ReadyBatch { block, trigger, since: record.since, deadline: record.deadline };
+        let (since, deadline) = (record.since, record.deadline);
+        self.make_ready(ReadyBatch { block, trigger, since, deadline });
+    }
+
+    #[inline]
+    fn make_ready(&mut self, batch: ReadyBatch<T>) {
         let items = batch.block.len() as u64;
-        self.tally.counters.open -= items;
-        self.tally.counters.ready += items;
+        let counters = &mut self.tally.counters;
+        counters.open = counters.open.wrapping_sub(items);
+        counters.ready += items;
         self.ready.push(batch);
     }
 
@@ -443,15 +525,36 @@ impl<T: Item, R, E> Batcher<T, R, E> {
 
     fn seal_overdue(&mut self) {
         while self.ready.room() > 0 {
-            let Some(index) = self.wheel.expire(self.now) else { return };
-            let record = self.groups.record(index);
-            if record.block.is_some() && !self.wheel.is_due(record.deadline, self.now) {
-                let deadline = record.deadline;
-                self.wheel.arm(index, deadline);
-                continue;
+            let Some(rung) = self.timers.ring(self.now) else { return };
+            if let Some(soon) = self.timers.ahead(STAGE) {
+                self.groups.prefetch(soon);
             }
-            // A key whose batch ran into its deadline is not a busy one: its record goes too.
-            self.seal(index, Trigger::Deadline);
+            if self.is_of_use(rung) {
+                self.ring(rung.index);
+            }
+        }
+    }
+
+    /// The timer of a record rang.
+    fn ring(&mut self, index: Index) {
+        let record = self.groups.record(index);
+        record.timer = Nanos::MAX;
+        let Some(block) = &record.block else {
+            self.groups.forget(index);
+            return;
+        };
+        let deadline = record.deadline;
+        if !self.timers.is_due(deadline, self.now) {
+            self.ring_by(index, deadline);
+            return;
+        }
+        // A key that had company lately will come back: its record stays for as long again. One that
+        // had none is not worth the memory.
+        let comes_back = block.len() > 1 || record.last_len > 0;
+        self.seal(index, Trigger::Deadline);
+        if comes_back {
+            self.ring_by(index, self.now.saturating_add(self.flush_after));
+        } else {
             self.groups.forget(index);
         }
     }
@@ -461,11 +564,12 @@ impl<T: Item, R, E> Batcher<T, R, E> {
     fn seal_oldest(&mut self) {
         let mut most = (self.groups.open_batches() / 8).max(1);
         while most > 0 && self.ready.room() > 0 {
-            let Some(index) = self.wheel.earliest() else { return };
-            self.wheel.cancel(index);
-            most -= usize::from(self.groups.record(index).block.is_some());
-            self.seal(index, Trigger::Pressure);
-            self.groups.forget(index);
+            let Some(oldest) = self.timers.take_earliest() else { return };
+            if self.is_of_use(oldest) {
+                most -= usize::from(self.groups.record(oldest.index).block.is_some());
+                self.seal(oldest.index, Trigger::Pressure);
+                self.groups.forget(oldest.index);
+            }
         }
     }
 
@@ -483,3 +587,8 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         self.tally.counters.known_keys = self.groups.known() as u64;
     }
 }
+
+/// Items that are looked ahead at a time: their cache misses overlap.
+pub(crate) const STAGE: usize = 32;
+/// Keys from which on it pays to look ahead.
+const LOOK_AHEAD_FROM: usize = 4_096;

@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 
-use crate::arena::Block;
+use crate::arena::{Block, prefetch};
 use crate::nanos::Nanos;
 use crate::verdict::Trigger;
 
@@ -29,6 +29,7 @@ use crate::verdict::Trigger;
 pub(crate) type Index = u32;
 
 /// What a shard knows of a lately active key.
+#[repr(align(64))]
 pub(crate) struct Record<T> {
     pub(crate) hash: u64,
     /// The open batch; never an empty one.
@@ -37,14 +38,27 @@ pub(crate) struct Record<T> {
     pub(crate) deadline: Nanos,
     /// Not after the push of the open batch's oldest item.
     pub(crate) since: Nanos,
-    /// Items that the open batch may hold.
-    pub(crate) target: u32,
+    /// When its timer rings; [`Nanos::MAX`] while none is set.
+    pub(crate) timer: Nanos,
+    /// Items that the open batch may hold; 32,768 at most.
+    pub(crate) target: u16,
+    /// While the open batch is shorter, an item just goes in: neither does it fill the block, nor
+    /// reach the target. 0 without an open batch.
+    pub(crate) plain_below: u16,
     /// Items that the key's last batch held: the next one's block is chosen by it.
-    pub(crate) last_len: u32,
+    pub(crate) last_len: u16,
     /// It stands in the list of opened records.
     listed: bool,
     /// Its batch goes at the end of this turn's drain, and why.
     pub(crate) urgent: Option<Trigger>,
+}
+
+impl<T> Record<T> {
+    /// The open batch lies in this block now.
+    pub(crate) fn hold(&mut self, block: Block<T>) {
+        self.plain_below = usize::from(self.target).min(block.capacity()) as u16 - 1;
+        self.block = Some(block);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -57,11 +71,11 @@ struct Entry {
 pub(crate) struct Groups<T> {
     table: HashTable<Entry>,
     records: Vec<Record<T>>,
+    /// Where hashes were found lately, by some of their bits: a look at it is a quarter of a look-up.
+    front: Box<[Entry; FRONT]>,
     free: Vec<Index>,
     /// Records that may have an open batch; each stands here at most once.
     opened: VecDeque<Index>,
-    /// The record found last: runs of one key skip the table.
-    last: Index,
     open_batches: usize,
 }
 
@@ -75,9 +89,9 @@ impl<T> Groups<T> {
         Self {
             table: HashTable::with_capacity(2 * keys),
             records: Vec::with_capacity(keys),
+            front: Box::new([Entry { tag: 0, index: NOWHERE }; FRONT]),
             free: Vec::with_capacity(keys),
             opened: VecDeque::with_capacity(keys),
-            last: 0,
             open_batches: 0,
         }
     }
@@ -87,26 +101,64 @@ impl<T> Groups<T> {
         // A table with room for n has a power of two of at least 8/7 n buckets, each with a control
         // byte, and a trailing group of them.
         let buckets = (2 * keys * 8).div_ceil(7).next_power_of_two();
-        buckets * (size_of::<Entry>() + 1)
+        FRONT * size_of::<Entry>()
+            + buckets * (size_of::<Entry>() + 1)
             + 16
             + keys * (size_of::<Record<T>>() + 2 * size_of::<Index>())
     }
 
     /// The record of this hash, if there is one.
     #[inline]
-    pub(crate) fn find(&mut self, hash: u64) -> Option<Index> {
-        if let Some(record) = self.records.get(self.last as usize)
-            && record.hash == hash
-            && record.last_len != FREE
-        {
-            return Some(self.last);
-        }
+    pub(crate) fn find(&self, hash: u64) -> Option<Index> {
         let records = &self.records;
         let is_it =
             |entry: &Entry| entry.tag == tag(hash) && records[entry.index as usize].hash == hash;
-        let index = self.table.find(hash, is_it)?.index;
-        self.last = index;
-        Some(index)
+        Some(self.table.find(hash, is_it)?.index)
+    }
+
+    /// Where the record of this hash probably is, found without looking at a record; an index out of
+    /// range if there is none.
+    #[inline(always)]
+    pub(crate) fn guess(&mut self, hash: u64) -> Index {
+        let seen = &mut self.front[(hash >> 7) as usize % FRONT];
+        if seen.tag == tag(hash) {
+            return seen.index;
+        }
+        if let Some(entry) = self.table.find(hash, |entry| entry.tag == tag(hash)) {
+            *seen = *entry;
+            return entry.index;
+        }
+        NOWHERE
+    }
+
+    /// As [`guess`](Self::guess), for so many keys that hardly any was found lately.
+    #[inline(always)]
+    pub(crate) fn guess_far(&self, hash: u64) -> Index {
+        self.table.find(hash, |entry| entry.tag == tag(hash)).map_or(NOWHERE, |entry| entry.index)
+    }
+
+    /// Asks for a record to be brought into the cache.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, index: Index) {
+        prefetch(self.records.as_ptr().wrapping_add(index as usize));
+    }
+
+    /// Asks for the end of a record's open batch to be brought into the cache.
+    #[inline(always)]
+    pub(crate) fn prefetch_block(&self, index: Index) {
+        if let Some(block) =
+            self.records.get(index as usize).and_then(|record| record.block.as_ref())
+        {
+            block.prefetch_start();
+            block.prefetch_end();
+        }
+    }
+
+    /// The record at `index`, if there is one, and it is of this hash. It may be of one that was
+    /// forgotten: then it has no open batch.
+    #[inline(always)]
+    pub(crate) fn record_of(&mut self, index: Index, hash: u64) -> Option<&mut Record<T>> {
+        self.records.get_mut(index as usize).filter(|record| record.hash == hash)
     }
 
     /// A record for a hash that has none; `None` when every place is taken.
@@ -116,7 +168,9 @@ impl<T> Groups<T> {
             block: None,
             deadline: Nanos::MAX,
             since: Nanos::MAX,
+            timer: Nanos::MAX,
             target: 0,
+            plain_below: 0,
             last_len: 0,
             listed: false,
             urgent: None,
@@ -136,7 +190,6 @@ impl<T> Groups<T> {
         self.table.insert_unique(hash, Entry { tag: tag(hash), index }, |entry| {
             records[entry.index as usize].hash
         });
-        self.last = index;
         Some(index)
     }
 
@@ -145,7 +198,6 @@ impl<T> Groups<T> {
         let record = &mut self.records[index as usize];
         debug_assert!(record.block.is_none(), "a record with an open batch is kept");
         let hash = record.hash;
-        record.last_len = FREE;
         if let Ok(entry) = self.table.find_entry(hash, |entry| entry.index == index) {
             entry.remove();
         }
@@ -164,14 +216,14 @@ impl<T> Groups<T> {
         &mut self,
         index: Index,
         block: Block<T>,
-        target: u32,
+        target: u16,
         since: Nanos,
         deadline: Nanos,
     ) {
         let record = &mut self.records[index as usize];
         debug_assert!(record.block.is_none(), "one batch a key is open");
-        record.block = Some(block);
         record.target = target;
+        record.hold(block);
         record.since = since;
         record.deadline = deadline;
         record.urgent = None;
@@ -187,7 +239,8 @@ impl<T> Groups<T> {
     pub(crate) fn close(&mut self, index: Index) -> Option<(&mut Record<T>, Block<T>)> {
         let record = &mut self.records[index as usize];
         let block = record.block.take()?;
-        record.last_len = block.len() as u32;
+        record.last_len = block.len() as u16;
+        record.plain_below = 0;
         self.open_batches -= 1;
         Some((record, block))
     }
@@ -212,5 +265,10 @@ impl<T> Groups<T> {
     }
 }
 
-/// The `last_len` of a record that is in no table.
-const FREE: u32 = u32::MAX;
+/// No record's index.
+const NOWHERE: Index = Index::MAX;
+
+const _: () = assert!(size_of::<Record<u8>>() == 64, "a record is a cache line");
+
+/// Entries of the front table: 16 KiB, half of a first-level cache.
+const FRONT: usize = 2_048;

@@ -124,6 +124,7 @@ mod sizing;
 mod snapshot;
 mod tally;
 pub mod testing;
+mod timers;
 mod verdict;
 mod wheel;
 mod worker;

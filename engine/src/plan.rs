@@ -168,7 +168,7 @@ impl Plan {
             part("lanes", shards * self.all_lanes() as u64, lane),
             part("blocks of open batches", shards, bytes.blocks),
             part("keys", shards, bytes.groups),
-            part("timers", shards, bytes.wheel),
+            part("timers", shards, bytes.timers),
             part("ready batches", shards, bytes.ready),
             // The shard's, the one that is swapped against it, and the sum kept so far.
             part("histograms", 3 * shards, histograms),

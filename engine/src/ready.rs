@@ -55,8 +55,19 @@ impl<T> Ready<T> {
         self.queue.pop_front()
     }
 
+    /// Asks for the items of a batch soon to come to be brought into the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        if let Some(batch) = self.queue.get(AHEAD) {
+            batch.block.prefetch_start();
+        }
+    }
+
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 }
+
+/// Small batches are handled in a few tens of nanoseconds, a miss takes a hundred.
+const AHEAD: usize = 6;

@@ -9,11 +9,11 @@ use crossbeam_utils::sync::Parker;
 use ringbuf::SeqlockWriter;
 
 use crate::batch::drop_panics;
-use crate::batcher::Batcher;
+use crate::batcher::{Arrival, Batcher, STAGE};
 use crate::handler::Handler;
 use crate::idle::{IdleTimes, Idling, Step};
 use crate::item::{Item, Patience};
-use crate::lane::{Mark, ShardLanes};
+use crate::lane::{Hashed, Mark, ShardLanes};
 use crate::limits::SLOW_HANDLER;
 use crate::nanos::{Clock, Nanos};
 use crate::notes::Notes;
@@ -359,7 +359,7 @@ impl<H: Handler> Shard<H> {
 
 /// A run of one lane on its way into batches.
 struct Drain<'a, T: Item, R, E> {
-    run: ringbuf::LaneDrain<'a, crate::lane::Hashed<T>, Mark>,
+    run: ringbuf::LaneDrain<'a, Hashed<T>, Mark>,
     batcher: &'a mut Batcher<T, R, E>,
     notes: &'a mut Notes,
 }
@@ -368,8 +368,12 @@ impl<T: Item, R, E> Drain<'_, T, R, E> {
     /// Takes all of the run, or as much as there is memory for; says how much that was.
     fn all(&mut self) -> usize {
         let from = self.run.seq();
-        // User code (`key`, `Eq`) runs in here; one guard serves a whole run.
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.batches())) {
+        loop {
+            let seq = self.run.seq();
+            // User code (`key`, `Eq`) runs in here; one guard serves a whole run.
+            let ended = catch_unwind(AssertUnwindSafe(|| self.batches()));
+            self.batcher.accepted((self.run.seq() - seq) as usize);
+            let Err(panic) = ended else { break };
             self.skip(&*panic);
             drop_panics(panic);
         }
@@ -401,15 +405,47 @@ impl<T: Item, R, E> Drain<'_, T, R, E> {
             return (0..items)
                 .all(|_| batcher.put_alone(|| run.next().map(|hashed| hashed.item), since));
         }
-        for _ in 0..items {
-            let Some(hashed) = self.run.peek() else { return true };
-            let Some(place) = self.batcher.place(hashed.hash, &hashed.item, since) else {
-                return false;
-            };
-            let Some(hashed) = self.run.next() else { return true };
-            self.batcher.put(place, hashed.item, since);
+        let accepted = if self.batcher.looks_ahead() {
+            self.accept_ahead(items, since)
+        } else {
+            self.accept(items, since)
+        };
+        accepted == items
+    }
+
+    /// Accepts items one by one; says how many.
+    #[inline(always)]
+    fn accept(&mut self, items: usize, since: Nanos) -> usize {
+        let Self { run, batcher, .. } = self;
+        for nth in 0..items {
+            let Some(here) = run.here() else { return nth };
+            let guess = batcher.guess(here.item().hash);
+            if batcher.accept(here, guess, since).is_none() {
+                return nth;
+            }
         }
-        true
+        items
+    }
+
+    /// As [`accept`](Self::accept), looking ahead.
+    fn accept_ahead(&mut self, items: usize, since: Nanos) -> usize {
+        let Self { run, batcher, .. } = self;
+        let mut accepted = 0;
+        let mut guesses = [0; STAGE];
+        while accepted < items {
+            let (next, _) = run.as_slices();
+            let stage = next.len().min(items - accepted).min(STAGE);
+            let guesses = &mut guesses[..stage];
+            batcher.look_ahead(next.iter().map(|hashed| hashed.hash), guesses);
+            for &mut guess in guesses {
+                let Some(here) = run.here() else { return accepted };
+                if batcher.accept(here, guess, since).is_none() {
+                    return accepted;
+                }
+                accepted += 1;
+            }
+        }
+        accepted
     }
 
     /// The next item, with what the lane's marks say of it.
@@ -463,4 +499,21 @@ fn make<H>(factory: &Factory<H>, shard: ShardId) -> Result<H, FactoryError> {
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("not text")
+}
+
+impl<T> Arrival<T> for ringbuf::Here<'_, Hashed<T>> {
+    #[inline(always)]
+    fn hash(&self) -> u64 {
+        ringbuf::Here::item(self).hash
+    }
+
+    #[inline(always)]
+    fn item(&self) -> &T {
+        &ringbuf::Here::item(self).item
+    }
+
+    #[inline(always)]
+    fn take(self) -> T {
+        ringbuf::Here::take(self).item
+    }
 }

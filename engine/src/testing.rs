@@ -13,6 +13,7 @@ use crate::arena::Arena;
 use crate::batch::{Desk, Group, Settled};
 use crate::builder::{Builder, Opened};
 use crate::error::{ProducerError, StartError};
+use crate::handle::Handle;
 use crate::handler::Handler;
 use crate::home::Home;
 use crate::item::Item;
@@ -101,6 +102,7 @@ pub struct Stepped<H: Handler, S = RandomState> {
     plan: Plan,
     lanes: Lanes<H::Item>,
     entrance: Entrance<S>,
+    handle: Option<Handle<H::Item, S>>,
     hand: MadeUp,
     shards: Vec<Shard<H>>,
     control: Vec<Sender<Control>>,
@@ -122,6 +124,8 @@ impl<H: Handler, S: BuildHasher + Clone> Stepped<H, S> {
         let (clock, hand) = Clock::made_up();
         let opened = builder.open(clock, Home::Stepped, |_| Waker::noop().clone())?;
         let Opened { plan, factory, lanes, shards: ends, entrance } = opened;
+        let claimed: Vec<_> = (0..plan.handle_lanes).map_while(|_| lanes.claim()).collect();
+        let handle = (!claimed.is_empty()).then(|| Handle::new(claimed, entrance.clone()));
         let mut shards = Vec::new();
         let mut control = Vec::new();
         for (index, lanes) in ends.into_iter().enumerate() {
@@ -133,7 +137,7 @@ impl<H: Handler, S: BuildHasher + Clone> Stepped<H, S> {
             shards.push(made.map_err(|source| StartError::Factory { shard: index, source })?);
             control.push(send);
         }
-        Ok(Self { plan, lanes, entrance, hand, shards, control })
+        Ok(Self { plan, lanes, entrance, handle, hand, shards, control })
     }
 
     /// A producer, as [`Engine::producer`](crate::Engine::producer).
@@ -144,6 +148,17 @@ impl<H: Handler, S: BuildHasher + Clone> Stepped<H, S> {
     pub fn producer(&self) -> Result<Producer<H::Item, S>, ProducerError> {
         let lane = self.lanes.claim().ok_or(ProducerError::NoLane { lanes: self.plan.lanes })?;
         Ok(Producer::new(lane, self.entrance.clone()))
+    }
+
+    /// The shared way in, as [`Engine::handle`](crate::Engine::handle). Room that is reserved is
+    /// waited for in vain until a turn makes it: poll, do not block.
+    ///
+    /// # Errors
+    ///
+    /// [`ProducerError::NoHandleLane`] if the builder said
+    /// [`handle_lanes(0)`](Builder::handle_lanes).
+    pub fn handle(&self) -> Result<Handle<H::Item, S>, ProducerError> {
+        self.handle.clone().ok_or(ProducerError::NoHandleLane)
     }
 }
 

@@ -188,6 +188,7 @@ impl Wheel {
     ///
     /// If `token` is not below the capacity.
     #[inline]
+    #[cfg(test)]
     pub(crate) fn deadline(&self, token: Token) -> Option<Nanos> {
         let node = self.node(token);
         (node.next != UNARMED).then(|| Nanos::from_nanos(node.deadline_ns))
@@ -239,6 +240,12 @@ impl Wheel {
     /// Costs about a dozen words looked at, whatever is armed.
     pub(crate) fn next(&self) -> Option<Nanos> {
         self.first_event().map(|event| Nanos::from_nanos(event.tick << self.tick_bits))
+    }
+
+    /// The begin of the tick of a deadline: a token armed for it would come then.
+    #[inline]
+    pub(crate) fn begin_of_tick(&self, deadline: Nanos) -> Nanos {
+        Nanos::from_nanos(deadline.as_nanos() >> self.tick_bits << self.tick_bits)
     }
 
     /// Whether a token armed for `deadline` would come at `now`: whether its tick has begun.

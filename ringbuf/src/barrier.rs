@@ -55,8 +55,8 @@ mod imp {
         if ASYMMETRIC.load(Ordering::Relaxed) {
             pass(place)
         } else {
-            unsafe{ std::arch::asm!("mfence", options(readonly,nostack,preserves_flags)); }
-            pass(place)
+            fence(Ordering::SeqCst);
+            place
         }
     }
 

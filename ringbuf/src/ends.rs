@@ -601,12 +601,48 @@ impl<T> Claim<'_, T> {
         unsafe { self.view.slices(self.next, self.len()) }
     }
 
+    /// The next item, where it lies, to be looked at and then moved out.
+    #[inline(always)]
+    pub(crate) fn here(&mut self) -> Option<Here<'_, T>> {
+        if self.next == self.end {
+            return None;
+        }
+        Some(Here { view: self.view, next: &mut self.next })
+    }
+
     /// Drops up to `count` of the next items.
     pub(crate) fn skip(&mut self, count: usize) {
         let (from, count) = (self.next, self.len().min(count));
         self.next += count as u64;
         // SAFETY: as in `take`, for each of them.
         unsafe { self.view.drop_range(from, count) };
+    }
+}
+
+/// The next item of a drain, where it lies. Dropped, it leaves the item there.
+#[derive(Debug)]
+pub struct Here<'a, T> {
+    view: View<T>,
+    /// The number of the item: filled and the claim's, which is borrowed by this alone.
+    next: &'a mut u64,
+}
+
+impl<T> Here<'_, T> {
+    /// The item.
+    #[inline(always)]
+    pub fn item(&self) -> &T {
+        // SAFETY: the slot of `next` is filled and the consumer's by [filled], and nobody moves it
+        // out while the claim is borrowed.
+        unsafe { self.view.peek(*self.next) }
+    }
+
+    /// Moves it out.
+    #[inline(always)]
+    pub fn take(self) -> T {
+        let seq = *self.next;
+        *self.next = seq + 1;
+        // SAFETY: as in `item`, and the number is counted as moved out.
+        unsafe { self.view.take(seq) }
     }
 }
 

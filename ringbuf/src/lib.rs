@@ -66,6 +66,7 @@ mod wake_slot;
 
 pub use barrier::pushes_without_fence;
 pub use doorbell::{Doorbell, LATEST_RING};
+pub use ends::Here;
 pub use error::{Closed, Full, PushError};
 pub use lane::{Lane, LaneRun, Lanes};
 pub use lanes::lanes;

@@ -2,7 +2,7 @@
 //! free it in one step.
 
 use crate::barrier::light;
-use crate::ends::Claim;
+use crate::ends::{Claim, Here};
 use crate::error::{Closed, Full};
 use crate::ring::{Consumer, Producer};
 use std::iter::FusedIterator;
@@ -208,6 +208,13 @@ impl<'a, T> Run<'a, T> {
     #[inline]
     pub fn as_slices(&self) -> (&[T], &[T]) {
         self.claim.as_slices()
+    }
+
+    /// The next item, where it lies, to be looked at and then moved out. What a loop looks at and
+    /// moves in this way goes from its slot to its new place directly.
+    #[inline(always)]
+    pub fn here(&mut self) -> Option<Here<'_, T>> {
+        self.claim.here()
     }
 
     /// Drops the next `count` items, or as many as are left, where they lie. For items that were

@@ -2,7 +2,7 @@
 
 use crate::barrier::heavy;
 use crate::doorbell::Doorbell;
-use crate::ends::Head;
+use crate::ends::{Head, Here};
 use crate::matrix::Matrix;
 use crate::run::Run;
 use crate::side::SideHead;
@@ -244,6 +244,13 @@ impl<T, M> LaneDrain<'_, T, M> {
     #[inline]
     pub fn seq(&self) -> u64 {
         self.run.seq()
+    }
+
+    /// The next item, where it lies, to be looked at and then moved out. What a loop looks at and
+    /// moves in this way goes from its slot to its new place directly.
+    #[inline(always)]
+    pub fn here(&mut self) -> Option<Here<'_, T>> {
+        self.run.here()
     }
 
     /// The next item, where it lies.

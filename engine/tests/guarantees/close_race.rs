@@ -50,7 +50,12 @@ fn push_until_closed(witness: &Witness, mut producer: Producer<Op>, from: u32, w
     }
 }
 
-fn push_shared_until_closed(witness: &Witness, handle: &Handle<Op>, from: u32, reserves: bool) -> u64 {
+fn push_shared_until_closed(
+    witness: &Witness,
+    handle: &Handle<Op>,
+    from: u32,
+    reserves: bool,
+) -> u64 {
     let mut seq = 0;
     loop {
         let op = witness.op(from, seq % 3, seq);
@@ -150,7 +155,8 @@ fn every_push_that_races_the_shutdown_is_settled_or_gives_its_item_back() {
 fn producers_that_come_and_go_while_the_engine_closes_lose_nothing() {
     for round in 0..300 {
         let witness = Witness::new(Style::Each);
-        let engine = witness.started(|builder| builder.lanes(1).lane_items(4).sizing(Sizing::Fixed(3)));
+        let engine =
+            witness.started(|builder| builder.lanes(1).lane_items(4).sizing(Sizing::Fixed(3)));
         let mut producer = engine.producer().expect("a lane is free");
         let (accepted, last) = thread::scope(|scope| {
             let witness = &witness;

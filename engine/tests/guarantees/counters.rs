@@ -14,8 +14,7 @@ use crate::witness::{
 fn histograms_and_triggers_count_the_batches_that_there_were() {
     for sizing in sizings() {
         let witness = Witness::new(Style::Each);
-        let mut engine =
-            witness.stepped(|builder| builder.sizing(sizing).shards(Shards::Count(2)));
+        let mut engine = witness.stepped(|builder| builder.sizing(sizing).shards(Shards::Count(2)));
         let mut producer = engine.producer().expect("a lane is free");
         let mut dice = Dice(4);
         let mut calls = Vec::new();
@@ -30,7 +29,9 @@ fn histograms_and_triggers_count_the_batches_that_there_were() {
                 let after = engine.snapshot();
                 let worked = |at: usize| after.shards[at].turns - before.shards[at].turns;
                 turns += worked(0) + worked(1);
-                deep_turns += (0..2).filter(|at| after.shards[*at].depth.len() > before.shards[*at].depth.len()).count() as u64;
+                deep_turns += (0..2)
+                    .filter(|at| after.shards[*at].depth.len() > before.shards[*at].depth.len())
+                    .count() as u64;
                 calls.extend(witness.take().calls);
                 assert_conserved(&after);
                 assert_eq!(after.batches, calls.len() as u64);
@@ -139,7 +140,8 @@ fn a_snapshot_and_a_plan_read_as_tables_with_their_numbers() {
         assert!(said.contains(line), "no line `{line}` in\n{said}");
     }
     let plan = engine.plan().to_string();
-    for part in ["sizing       fixed:4", "flush after  10ms", "64 keys and 1,024 items", "lanes  "] {
+    for part in ["sizing       fixed:4", "flush after  10ms", "64 keys and 1,024 items", "lanes  "]
+    {
         assert!(plan.contains(part), "no `{part}` in\n{plan}");
     }
 }

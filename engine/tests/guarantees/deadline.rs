@@ -202,7 +202,10 @@ fn patience_shortens_the_deadline_and_never_extends_it() {
         producer.try_push(witness.op(0, key as u64, 0).patience(patience)).expect("there is room");
     }
     let mut came = HashMap::new();
-    while let Some(next) = { engine.settle(); engine.next_deadline() } {
+    while let Some(next) = {
+        engine.settle();
+        engine.next_deadline()
+    } {
         let now = engine.now();
         came.extend(witness.take().calls.into_iter().map(|call| (call.key, (now, call.trigger))));
         engine.advance(next.saturating_sub(now).into());

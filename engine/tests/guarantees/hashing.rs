@@ -145,9 +145,8 @@ fn siphash_is_a_hasher_like_any_other() {
 fn two_engines_hash_differently() {
     let order = || {
         let witness = Witness::new(Style::Each);
-        let mut engine = witness.stepped(|builder| {
-            builder.sizing(Sizing::Single).shards(engine::Shards::Count(16))
-        });
+        let mut engine = witness
+            .stepped(|builder| builder.sizing(Sizing::Single).shards(engine::Shards::Count(16)));
         let mut producer = engine.producer().expect("a lane is free");
         for seq in 0..64 {
             producer.try_push(witness.op(0, seq, seq)).expect("there is room");

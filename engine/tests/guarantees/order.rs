@@ -75,7 +75,12 @@ fn order_holds_under_every_sizing_and_across_panics_on_many_lanes_and_shards() {
         }
         let last = engine.shutdown();
         assert_at_rest(&last, pushed);
-        assert_all_seen(&witness, pushed);
+        if style == Style::Bulk {
+            // A call of nothing but items that it leaves fails them undecided.
+            witness.assert_in_order();
+        } else {
+            assert_all_seen(&witness, pushed);
+        }
         assert!(style == Style::Bulk || last.handler_panics > 100, "panics were planted");
     }
 }

@@ -8,8 +8,7 @@ use crate::witness::{Dice, Style, Witness, assert_at_rest, assert_conserved};
 #[test]
 fn with_too_many_open_keys_the_oldest_batch_goes_early() {
     let witness = Witness::new(Style::Each);
-    let mut engine =
-        witness.stepped(|builder| builder.open_keys(4).sizing(Sizing::Fixed(100)));
+    let mut engine = witness.stepped(|builder| builder.open_keys(4).sizing(Sizing::Fixed(100)));
     let mut producer = engine.producer().expect("a lane is free");
     for key in 0..4 {
         producer.try_push(witness.op(0, key, key)).expect("there is room");

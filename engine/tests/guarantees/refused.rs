@@ -10,12 +10,13 @@ use crate::witness::{Recorder, Style, Witness};
 type Change = fn(Builder<Recorder>) -> Builder<Recorder>;
 
 /// Every setting with a value on either side of what it takes.
-const REFUSED: [(&str, &str, Change); 26] = [
+const REFUSED: [(&str, &str, Change); 27] = [
     ("shards", "0", |it| it.shards(Shards::Count(0))),
     ("shards", "1025", |it| it.shards(Shards::Count(1_025))),
     ("shards", "0", |it| it.shards(Shards::Cores(Vec::new()))),
     ("lanes", "0", |it| it.lanes(0)),
     ("lanes", "1025", |it| it.lanes(1_025)),
+    ("lanes and handle_lanes together", "1025", |it| it.lanes(1_000).handle_lanes(25)),
     ("handle_lanes", "65", |it| it.handle_lanes(65)),
     ("lane_items", "0", |it| it.lane_items(0)),
     ("lane_items", "1", |it| it.lane_items(1)),
@@ -106,7 +107,7 @@ fn a_core_that_does_not_exist_or_is_named_twice_is_refused() {
 #[test]
 fn memory_that_the_machine_does_not_have_is_refused_before_it_is_taken() {
     let witness = Witness::new(Style::Each);
-    let refused = witness.builder().lane_items(1 << 24).lanes(1_024).shards(Shards::Count(64));
+    let refused = witness.builder().lane_items(1 << 24).lanes(1_023).shards(Shards::Count(64));
     match refused.start() {
         Err(StartError::Memory { bytes, part: "lanes", part_bytes, memory }) => {
             assert!(bytes > u128::from(memory) && bytes > part_bytes);

@@ -50,7 +50,8 @@ fn items_replies_and_errors_are_dropped_once_under_every_way_to_settle() {
         let mut engine = witness.stepped(|builder| builder.sizing(engine::Sizing::Fixed(5)));
         let mut producer = engine.producer().expect("a lane is free");
         let mut dice = Dice(2);
-        let deeds = [Deed::Done, Deed::Fail, Deed::Retry, Deed::Panic, Deed::LeaveOnce, Deed::Leave];
+        let deeds =
+            [Deed::Done, Deed::Fail, Deed::Retry, Deed::Panic, Deed::LeaveOnce, Deed::Leave];
         let mut accepted = 0;
         for seq in 0..2_000 {
             let op = witness.op(0, dice.below(3), seq).deed(dice.one_of(&deeds));

@@ -52,7 +52,11 @@ impl Item for Row {
 }
 
 /// An engine whose handler waits at the gate in every call.
-pub(crate) fn gated(gate: &Gate) -> Builder<FromFn<Row, (), (), impl FnMut(u64, &[Row]) -> Result<(), ()> + Clone + Send + Sync + use<>>> {
+pub(crate) fn gated(
+    gate: &Gate,
+) -> Builder<
+    FromFn<Row, (), (), impl FnMut(u64, &[Row]) -> Result<(), ()> + Clone + Send + Sync + use<>>,
+> {
     let gate = gate.clone();
     Engine::from_fn(move |_key, _rows: &[Row]| {
         gate.pass();

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use engine::testing::Stepped;
 use engine::{
-    Batch, Builder, Engine, Handler, Item, Nanos, Patience, Settled, Sizing, Snapshot, Trigger, Verdict,
+    Batch, Builder, Engine, Handler, Item, Nanos, Patience, Settled, Sizing, Snapshot, Trigger,
+    Verdict,
 };
 
 /// Counts the living of one kind.
@@ -191,11 +192,17 @@ impl Witness {
             .lane_items(64)
     }
 
-    pub(crate) fn stepped(&self, change: impl FnOnce(Builder<Recorder>) -> Builder<Recorder>) -> Stepped<Recorder> {
+    pub(crate) fn stepped(
+        &self,
+        change: impl FnOnce(Builder<Recorder>) -> Builder<Recorder>,
+    ) -> Stepped<Recorder> {
         Stepped::new(change(self.builder())).expect("the settings are allowed")
     }
 
-    pub(crate) fn started(&self, change: impl FnOnce(Builder<Recorder>) -> Builder<Recorder>) -> Engine<Recorder> {
+    pub(crate) fn started(
+        &self,
+        change: impl FnOnce(Builder<Recorder>) -> Builder<Recorder>,
+    ) -> Engine<Recorder> {
         change(self.builder()).start().expect("the settings are allowed")
     }
 
@@ -248,7 +255,8 @@ impl Recorder {
     fn one_for_all(witness: &Witness, ops: &[Op], call: usize) -> Result<Life, Life> {
         let mut all = Ok(Life::new(&witness.replies));
         for op in ops {
-            if let Verdict::Failed(error) | Verdict::Retry(error) = Self::verdict(witness, op, call) {
+            if let Verdict::Failed(error) | Verdict::Retry(error) = Self::verdict(witness, op, call)
+            {
                 all = Err(error);
             }
         }

@@ -342,6 +342,22 @@ fn a_database_that_is_locked_while_it_is_opened_is_busy() {
 }
 
 #[test]
+fn the_switch_to_a_log_waits_for_readers_as_long_as_the_options_say() {
+    let place = Place::new();
+    drop(Sqlite::open(&place.options(), one("", insert)).unwrap());
+    let reader = place.other();
+    let _: String =
+        reader.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0)).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM total").unwrap();
+    let begun = std::time::Instant::now();
+    let error = Sqlite::open(&place.options(), one("", insert)).unwrap_err();
+    assert_eq!(error, OpenError::Database(SinkError::Retryable(Cause::Busy)));
+    assert!(begun.elapsed() >= Duration::from_millis(20));
+    reader.execute_batch("COMMIT").unwrap();
+    drop(Sqlite::open(&place.options(), one("", insert)).unwrap());
+}
+
+#[test]
 fn a_full_database_stores_nothing_of_the_batch_and_says_so() {
     let place = Place::new();
     let mut sink = Sqlite::open(&place.options(), one("", insert)).unwrap();
