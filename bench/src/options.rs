@@ -22,7 +22,7 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct Smoke {
     /// Items in each run.
-    #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) items: u64,
 }
 

@@ -30,11 +30,10 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::arena::Block;
 use crate::item::Item;
+use crate::panics::drop_panics;
 use crate::verdict::{Failure, Trigger, Verdict};
 
 /// One batch: items of one key, contiguous, oldest first. Never empty.
@@ -435,15 +434,11 @@ impl<T, R, E> Desk<T, R, E> {
                 Verdict::Retry(_) => concluded.dead += 1,
             }
         }
-        // Once round: what is settled goes, what is not comes back in its order. Moving items is
-        // quadratic only in the items that a partly decided call leaves.
-        for slot in slots.iter() {
-            let Some(item) = self.block.pop_front() else { break };
-            if slot.is_some() {
-                concluded.drop_panics += usize::from(drop_panics(item));
-            } else if self.block.push(item).is_err() {
-                unreachable!("the place it came from is free");
-            }
+        let decided = slots.iter().take_while(|slot| slot.is_some()).count();
+        if slots[decided..].iter().all(Option::is_none) {
+            concluded.drop_panics += self.block.settle_front(decided);
+        } else {
+            concluded.drop_panics += take_out_decided(&mut self.block, slots);
         }
         for (at, slot) in slots.iter_mut().enumerate() {
             let Some(verdict) = slot.take() else { continue };
@@ -472,15 +467,18 @@ impl<T, R, E> Desk<T, R, E> {
     }
 }
 
-/// Drops `value`; `true` if that panicked.
-pub(crate) fn drop_panics<V>(value: V) -> bool {
-    if !mem::needs_drop::<V>() {
-        return false;
+/// Drops the items that have a verdict, wherever they lie; says how many of those drops panicked.
+/// What has none stays in its order. Moving items is quadratic only in those that stay.
+#[cold]
+fn take_out_decided<T, V>(block: &mut Block<T>, slots: &[Option<V>]) -> usize {
+    let mut panics = 0;
+    for slot in slots {
+        let Some(item) = block.pop_front() else { break };
+        if slot.is_some() {
+            panics += usize::from(drop_panics(item));
+        } else if block.push(item).is_err() {
+            unreachable!("the place it came from is free");
+        }
     }
-    let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) else { return false };
-    // What was thrown may have a Drop that throws again; where that ends nobody knows.
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(again);
-    }
-    true
+    panics
 }

@@ -39,6 +39,10 @@ pub(crate) const READY_BATCHES: usize = 8_192;
 pub(crate) const NOTES: usize = 32;
 /// Depth up to which nothing lingers, and the tiers above: see semantics in [`crate::Tiers`].
 pub(crate) const TIERS: usize = 8;
+/// Items, or timers, that are looked ahead at a time: long enough for their cache misses to overlap.
+pub(crate) const LOOK_AHEAD: usize = 32;
+/// Keys from which on it pays to look ahead: their records fill a second-level cache by a quarter.
+pub(crate) const LOOK_AHEAD_KEYS: usize = 4_096;
 /// Batches of one turn whose times are all measured; of those beyond, one in [`SAMPLE_EVERY`] is.
 pub(crate) const MEASURED_BATCHES: u32 = 8;
 /// See [`MEASURED_BATCHES`].

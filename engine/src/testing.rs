@@ -194,7 +194,8 @@ impl<H: Handler, S> Stepped<H, S> {
     /// of the timer wheel early.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Nanos> {
-        self.shards.iter().filter_map(Shard::next_deadline).min()
+        let running = self.shards.iter().filter(|shard| !shard.has_ended());
+        running.filter_map(Shard::next_deadline).min()
     }
 
     /// The state as of the last turn.

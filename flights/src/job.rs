@@ -204,7 +204,7 @@ fn settle<H: Handler>(
         if snapshot.settled() == snapshot.accepted || snapshot.stopped_shards > 0 {
             return engine.shutdown(SHUTDOWN_WITHIN);
         }
-        thread::sleep(LOOK_LAST_EVERY);
+        thread::park_timeout(LOOK_LAST_EVERY);
     }
 }
 

@@ -82,7 +82,7 @@ fn explore_apart(name: &str, weakened: Option<&str>, most: Duration) -> Explored
             in_time = false;
             child.kill().expect("a child can be ended");
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::park_timeout(Duration::from_millis(2));
     };
     let mut output = String::new();
     let mut pipe = child.stdout.take().expect("it is piped");

@@ -47,10 +47,12 @@ pub fn models() -> Vec<Model> {
 /// Explores `model` with up to `preemptions` preemptions; the environment's
 /// `TIDEGATE_MORE_PREEMPTIONS` adds to that.
 fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    let more = std::env::var("TIDEGATE_MORE_PREEMPTIONS").ok().and_then(|n| n.parse().ok());
+    let more = std::env::var("TIDEGATE_MORE_PREEMPTIONS").map_or(0, |more| {
+        more.parse().expect("TIDEGATE_MORE_PREEMPTIONS is a number of preemptions")
+    });
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions + more.unwrap_or(0));
-    builder.max_branches = 10_000;
+    builder.preemption_bound = Some(preemptions + more);
+    builder.max_branches = 20_000;
     builder.check(model);
 }
 

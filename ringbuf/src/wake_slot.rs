@@ -118,8 +118,9 @@ impl WakeSlot {
     /// Ends WRITING with an empty cell.
     fn empty(&self) -> Option<Waker> {
         let waker = self.replace(None);
-        // Relaxed: the next to touch the cell is the waiter itself.
-        self.state.store(EMPTY, Ordering::Relaxed);
+        // Relaxed: the next to touch the cell is the waiter itself. A swap, since another thread may
+        // be adding WAKING at this moment: two read-modify-writes have one order that all see.
+        self.state.swap(EMPTY, Ordering::Relaxed);
         waker
     }
 

@@ -3,27 +3,24 @@
 
 use proptest::prelude::*;
 use ringbuf::{Closed, PushError, ring};
-use std::cell::Cell;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, Ordering};
 
 /// An item that counts those of its kind that are alive.
 #[derive(Debug)]
-struct Counted(u32, Rc<Cell<isize>>);
-
-// SAFETY: the tests below keep both ends of a ring on one thread.
-unsafe impl Send for Counted {}
+struct Counted(u32, Arc<AtomicIsize>);
 
 impl Counted {
-    fn new(number: u32, alive: &Rc<Cell<isize>>) -> Self {
-        alive.set(alive.get() + 1);
-        Self(number, Rc::clone(alive))
+    fn new(number: u32, alive: &Arc<AtomicIsize>) -> Self {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Self(number, Arc::clone(alive))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.1.set(self.1.get() - 1);
+        self.1.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -83,7 +80,7 @@ proptest! {
         asked in 1_usize..9,
         operations in prop::collection::vec(operation(), 0..80),
     ) {
-        let alive = Rc::new(Cell::new(0));
+        let alive = Arc::new(AtomicIsize::new(0));
         let (mut producer, mut consumer) = ring(asked);
         let capacity = asked.next_power_of_two();
         prop_assert_eq!((producer.capacity(), consumer.capacity()), (capacity, capacity));
@@ -176,11 +173,11 @@ proptest! {
             prop_assert_eq!(consumer.peek().map(|item| item.0), twin.items.front().copied());
             prop_assert_eq!(producer.room(), twin.room());
             prop_assert_eq!((producer.pushed(), consumer.taken()), (pushed, taken));
-            prop_assert_eq!(alive.get(), twin.items.len() as isize);
+            prop_assert_eq!(alive.load(Ordering::Relaxed), twin.items.len() as isize);
         }
         drop(producer);
         prop_assert!(consumer.is_closed());
         drop(consumer);
-        prop_assert_eq!(alive.get(), 0);
+        prop_assert_eq!(alive.load(Ordering::Relaxed), 0);
     }
 }

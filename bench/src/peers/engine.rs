@@ -59,7 +59,7 @@ pub(crate) fn run(workload: Workload, setup: Setup) -> Result<Run, Failure> {
             .handle_lanes(0)
             .lane_items(QUEUE_ITEMS)
             .flush_after(FLUSH_AFTER)
-            // The peers' memory is not bounded; here it is, to more than they can need.
+            // The default, or more: the peers forget no key and bound no memory.
             .open_keys((keys as usize).max(65_536))
             .open_items(1 << 20)
             .start()?;

@@ -17,4 +17,5 @@ mod refused;
 mod settled;
 mod shallow;
 mod shutdown;
+mod twin;
 mod witness;

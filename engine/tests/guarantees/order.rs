@@ -60,9 +60,10 @@ fn order_holds_under_every_sizing_and_across_panics_on_many_lanes_and_shards() {
         for seq in 0..1_500 {
             for (from, producer) in producers.iter_mut().enumerate() {
                 let deeds = [Deed::Done, Deed::Done, Deed::Panic, Deed::Fail, Deed::LeaveOnce];
-                // A panic in a bulk call fails its batch, so that order has nothing to show.
+                // In a bulk call a panic fails the batch, and what is left without a verdict is
+                // overtaken by what is not: neither has an order to keep.
                 let deed = match dice.one_of(&deeds) {
-                    Deed::Panic if style == Style::Bulk => Deed::Done,
+                    Deed::Panic | Deed::LeaveOnce if style == Style::Bulk => Deed::Done,
                     deed => deed,
                 };
                 let op = witness.op(from as u32, dice.below(4), seq).deed(deed);
@@ -75,12 +76,7 @@ fn order_holds_under_every_sizing_and_across_panics_on_many_lanes_and_shards() {
         }
         let last = engine.shutdown();
         assert_at_rest(&last, pushed);
-        if style == Style::Bulk {
-            // A call of nothing but items that it leaves fails them undecided.
-            witness.assert_in_order();
-        } else {
-            assert_all_seen(&witness, pushed);
-        }
+        assert_all_seen(&witness, pushed);
         assert!(style == Style::Bulk || last.handler_panics > 100, "panics were planted");
     }
 }

@@ -11,7 +11,7 @@ mod run;
 use run::Run;
 
 /// Steps of all runs together, unless `TIDEGATE_STEPS` says otherwise.
-const STEPS: u64 = 150_000;
+const STEPS: u64 = 600_000;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()

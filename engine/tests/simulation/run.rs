@@ -100,6 +100,9 @@ pub(crate) struct Run {
     steps: u64,
 }
 
+/// A snapshot copies histograms, which takes longer than many turns: one in so many is looked at.
+const SNAPSHOT_EVERY: u64 = 24;
+
 /// Of the handle's one lane; producers are numbered from 1.
 const SHARED_WAY: u64 = 0;
 
@@ -130,8 +133,7 @@ impl Run {
         let flush_after = Duration::from_micros(dice.one_of(&[1, 100, 10_000, 1_000_000]));
         let sizing = sizing(&mut dice);
         let wild = dice.once_in(3);
-        let after_panic =
-            dice.one_of(&[AfterPanic::Rebuild, AfterPanic::Keep, AfterPanic::Stop]);
+        let after_panic = dice.one_of(&[AfterPanic::Rebuild, AfterPanic::Keep, AfterPanic::Stop]);
         let builder = Engine::builder(|_| Watched)
             .shards(Shards::Count(1 + dice.below(4) as usize))
             .lanes(lanes)
@@ -198,7 +200,7 @@ impl Run {
             12 => self.come_or_go(),
             13..=15 => {
                 self.turn();
-            },
+            }
             16 => self.settle(),
             _ => self.pass_time(),
         }
@@ -273,11 +275,8 @@ impl Run {
         let marks = usize::from(op.patience != Patience::Engine);
         let way = &mut self.ways[at];
         let before = (way.pushed, way.marks);
-        let pushed = if accepted.id % 2 == 0 {
-            way.producer.push(op)
-        } else {
-            way.producer.try_push(op)
-        };
+        let pushed =
+            if accepted.id % 2 == 0 { way.producer.push(op) } else { way.producer.try_push(op) };
         if self.is_accepted(pushed, accepted.id, before) {
             self.oracle.accept(accepted);
             self.ways[at].pushed += 1;
@@ -314,7 +313,8 @@ impl Run {
                 assert_eq!(error.accepted + back.len() + ops.len(), count, "G6: none is lost");
                 if closed {
                     assert!(self.terms.stops, "nothing has closed");
-                    let refused: Vec<u64> = back.iter().chain(ops.as_slice()).map(|op| op.id).collect();
+                    let refused: Vec<u64> =
+                        back.iter().chain(ops.as_slice()).map(|op| op.id).collect();
                     let accepted = expected.into_iter().filter(|item| !refused.contains(&item.id));
                     return accepted.for_each(|item| self.oracle.accept(item));
                 }
@@ -375,7 +375,9 @@ impl Run {
         let worked = self.engine.turn();
         self.last_turn = self.engine.now();
         self.hear();
-        self.oracle.check(&self.engine.snapshot());
+        if worked && self.dice.once_in(SNAPSHOT_EVERY) {
+            self.oracle.check(&self.engine.snapshot());
+        }
         worked
     }
 
@@ -390,9 +392,12 @@ impl Run {
         let mut turns = 0;
         while self.turn() {
             turns += 1;
-            assert!(turns < 100_000, "a turn always gets on");
+            assert!(turns < 10_000, "turns get on: {:?}\n{}", self.engine, self.engine.snapshot());
         }
-        self.oracle.check_settled(&self.engine.snapshot(), self.engine.now());
+        if self.dice.once_in(SNAPSHOT_EVERY) {
+            self.oracle.check_settled(&self.engine.snapshot());
+        }
+        self.oracle.check_punctual(self.engine.now());
         for way in &mut self.ways {
             (way.pushed, way.marks) = (0, 0);
         }

@@ -171,7 +171,7 @@ fn is_blank(db: &Connection) -> rusqlite::Result<bool> {
     Ok(user_version == 0 && entries == 0)
 }
 
-/// Switches to write-ahead mode. SQLite doesn't wait for the lock that this takes, so this does: other
+/// Switches to write-ahead mode. SQLite doesn't wait for all the locks that this takes, so this does: other
 /// shards may be opening the file just now.
 fn log_ahead(db: &Connection, options: &Options) -> Result<(), SinkError> {
     let give_up = Instant::now() + options.busy_timeout;
@@ -182,7 +182,7 @@ fn log_ahead(db: &Connection, options: &Options) -> Result<(), SinkError> {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(_) => return Err(Cause::NoLog.nothing_stored()),
             Err(error) if *error.cause() == Cause::Busy && Instant::now() < give_up => {
-                thread::sleep(BUSY_STEP);
+                thread::park_timeout(BUSY_STEP);
             }
             Err(error) => return Err(error),
         }

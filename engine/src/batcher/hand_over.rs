@@ -1,0 +1,104 @@
+//! Ready batches to the handler, and what it decided.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::Batcher;
+use crate::batch::{Desk, Group};
+use crate::handler::Handler;
+use crate::item::Item;
+use crate::nanos::Nanos;
+use crate::ready::ReadyBatch;
+use crate::tally::Tally;
+use crate::verdict::Trigger;
+
+/// One handler call.
+pub(crate) struct HandedOver {
+    pub(crate) items: usize,
+    pub(crate) since: Nanos,
+    pub(crate) deadline: Nanos,
+    /// The handler panicked with this.
+    pub(crate) panic: Option<Box<dyn Any + Send>>,
+}
+
+impl<T: Item, R, E> Batcher<T, R, E> {
+    /// Whether a batch is ready.
+    #[inline]
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Whether no item is here at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.groups.open_batches() == 0
+    }
+
+    /// Hands the batch that has been ready longest to `handler`, and settles what it decided. What
+    /// it did not decide, and is not to fail, comes next. `before` sees the tally as it is while the
+    /// handler works.
+    #[inline]
+    pub(crate) fn hand_over<H>(
+        &mut self,
+        handler: &mut H,
+        before: impl FnOnce(&mut Tally),
+    ) -> Option<HandedOver>
+    where
+        H: Handler<Item = T, Reply = R, Error = E>,
+    {
+        let ReadyBatch { block, trigger, since, deadline } = self.ready.pop()?;
+        let items = block.len();
+        self.tally.counters.ready -= items as u64;
+        self.tally.counters.in_handler += items as u64;
+        self.tally.handed_over(items, trigger);
+        before(&mut self.tally);
+        self.ready.prefetch();
+        let mut desk = Desk::new(block, trigger, std::mem::take(&mut self.verdicts));
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            let _settled = handler.handle(Group::new(&mut desk));
+        }))
+        .err();
+        let concluded = desk.conclude();
+        let (block, verdicts) = desk.clear();
+        self.verdicts = verdicts;
+
+        let counters = &mut self.tally.counters;
+        counters.in_handler -= items as u64;
+        counters.ready += block.len() as u64;
+        counters.done += concluded.done as u64;
+        counters.failed += concluded.failed as u64;
+        counters.dead += concluded.dead as u64;
+        counters.drop_panics += concluded.drop_panics as u64;
+        counters.handler_panics += u64::from(panic.is_some());
+        debug_assert_eq!(
+            concluded.done + concluded.failed + concluded.dead + block.len(),
+            items,
+            "every item is settled or still here"
+        );
+        if block.is_empty() {
+            self.arena.release(block);
+        } else {
+            self.ready.put_back(ReadyBatch { block, trigger, since, deadline });
+        }
+        Some(HandedOver { items, since, deadline, panic })
+    }
+
+    /// Fails everything that is here; says how many items that were.
+    pub(crate) fn fail_all(&mut self) -> u64 {
+        let mut failed = 0;
+        loop {
+            self.sweep(Trigger::Drain);
+            self.decide();
+            if self.ready.is_empty() {
+                return failed;
+            }
+            while let Some(ReadyBatch { mut block, .. }) = self.ready.pop() {
+                let items = block.len();
+                self.tally.counters.drop_panics += block.settle_front(items) as u64;
+                self.tally.counters.ready -= items as u64;
+                self.tally.counters.failed += items as u64;
+                failed += items as u64;
+                self.arena.release(block);
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Faults that other batchers had, each kept out by a test. They are named to say what to look for,
+//! not to judge: each is a good project that others, this one included, learn from.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use engine::testing::Stepped;
+use engine::{
+    Batch, Builder, Engine, Handler, Item, Nanos, Producer, Settled, Sizing, Trigger, Verdict,
+};
+
+const FLUSH_AFTER: Duration = Duration::from_millis(10);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
+struct Row {
+    key: u64,
+    seq: u64,
+    panics: bool,
+}
+
+impl Item for Row {
+    type Key<'a> = u64;
+
+    fn key(&self) -> u64 {
+        self.key
+    }
+}
+
+fn row(key: u64, seq: u64) -> Row {
+    Row { key, seq, panics: false }
+}
+
+/// A batch as it was handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    key: u64,
+    seqs: Vec<u64>,
+    trigger: Trigger,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<Seen>>>);
+
+impl Log {
+    fn take(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.0.lock().expect("nobody panics with it"))
+    }
+
+    /// The sizes of the batches handed over since the last time.
+    fn sizes(&self) -> Vec<usize> {
+        self.take().iter().map(|seen| seen.seqs.len()).collect()
+    }
+
+    fn builder(&self) -> Builder<Logging> {
+        let log = self.clone();
+        Engine::builder(move |_| Logging(log.clone()))
+            .pin(false)
+            .open_keys(256)
+            .open_items(4_096)
+            .flush_after(FLUSH_AFTER)
+            .sizing(Sizing::Fixed(100))
+    }
+
+    fn stepped(&self) -> (Stepped<Logging>, Producer<Row>) {
+        let mut engine = Stepped::new(self.builder()).expect("allowed");
+        let producer = engine.producer().expect("a lane is free");
+        engine.turn();
+        (engine, producer)
+    }
+}
+
+struct Logging(Log);
+
+impl Handler for Logging {
+    type Item = Row;
+    type Reply = ();
+    type Error = ();
+
+    fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+        let seqs = batch.items().iter().map(|row| row.seq).collect();
+        let seen = Seen { key: batch.key(), seqs, trigger: batch.trigger() };
+        self.0.0.lock().expect("nobody panics with it").push(seen);
+        batch.settle_each(|row| {
+            if row.panics {
+                std::panic::resume_unwind(Box::new("planted"));
+            }
+            Verdict::Done(())
+        })
+    }
+}
+
+/// Vector: a busy input starved the timers of quiet keys, since they were looked at only when the
+/// input paused.
+#[test]
+fn a_busy_input_does_not_starve_the_timers_of_quiet_keys() {
+    let log = Log::default();
+    let (mut engine, mut producer) = log.stepped();
+    producer.push(row(1, 0)).expect("there is room");
+    for seq in 0..=100_u64 {
+        for at in 0..100 {
+            producer.push(row(2, seq * 100 + at)).expect("there is room");
+        }
+        engine.turn();
+        engine.advance(Duration::from_micros(100));
+    }
+    let seen = log.take();
+    let quiet = seen.iter().position(|seen| seen.key == 1).expect("its deadline has come");
+    assert_eq!(seen[quiet].trigger, Trigger::Deadline);
+    assert!(quiet >= 98, "and not long before: after {quiet} batches of the busy key");
+}
+
+/// ultra-batch: every new item of a key started the delay anew, so that a trickle was never handed
+/// over.
+#[test]
+fn a_new_item_does_not_start_the_delay_anew() {
+    let log = Log::default();
+    let (mut engine, mut producer) = log.stepped();
+    for seq in 0..10 {
+        producer.push(row(1, seq)).expect("there is room");
+        engine.turn();
+        assert!(log.take().is_empty());
+        engine.advance(MILLISECOND);
+    }
+    engine.turn();
+    assert_eq!(log.sizes(), [10], "10 ms after the first");
+}
+
+/// async-graphql: the timer of a batch that had gone by its size flushed the next one early.
+#[test]
+fn the_timer_of_a_batch_that_has_gone_does_not_flush_the_next_one_early() {
+    let log = Log::default();
+    let builder = log.builder().sizing(Sizing::Fixed(2));
+    let mut engine = Stepped::new(builder).expect("allowed");
+    let mut producer = engine.producer().expect("a lane is free");
+    engine.turn();
+    producer.push(row(1, 0)).expect("there is room");
+    producer.push(row(1, 1)).expect("there is room");
+    engine.turn();
+    assert_eq!(log.sizes(), [2]);
+    engine.advance(6 * MILLISECOND);
+    engine.turn();
+    producer.push(row(1, 2)).expect("there is room");
+    engine.turn();
+    // The first batch's timer.
+    engine.advance(4 * MILLISECOND);
+    engine.settle();
+    assert!(log.take().is_empty(), "it waits for its own deadline");
+    engine.advance(5 * MILLISECOND);
+    engine.settle();
+    assert!(log.take().is_empty());
+    engine.advance(MILLISECOND);
+    engine.settle();
+    assert_eq!(log.sizes(), [1], "10 ms after its own push");
+}
+
+/// async-graphql: the size was a threshold, and what had gathered when it was reached went in one
+/// batch of any size.
+#[test]
+fn the_size_is_a_cap_and_not_a_threshold() {
+    let log = Log::default();
+    let (mut engine, mut producer) = log.stepped();
+    producer.push_run(&mut (0..257).map(|seq| row(1, seq))).expect("there is room");
+    engine.turn();
+    engine.advance(FLUSH_AFTER);
+    engine.turn();
+    assert_eq!(log.sizes(), [100, 100, 57]);
+}
+
+/// tower-batch: one flush that failed killed the worker, and every later item with it.
+#[test]
+fn one_failed_batch_does_not_kill_the_worker() {
+    let log = Log::default();
+    let (mut engine, mut producer) = log.stepped();
+    for round in 0..100 {
+        producer.push(Row { panics: true, ..row(1, round) }).expect("there is room");
+        producer.flush().expect("open");
+        engine.turn();
+        producer.push(row(1, round)).expect("the worker is alive");
+        producer.flush().expect("open");
+        engine.turn();
+    }
+    let last = engine.shutdown();
+    assert_eq!((last.done, last.failed, last.handler_panics), (100, 100, 100));
+}
+
+/// OpenTelemetry collector: partial batches of many keys held all the memory until their timeout,
+/// and new items were refused meanwhile.
+#[test]
+fn partial_batches_do_not_hold_all_the_memory_until_their_deadlines() {
+    let log = Log::default();
+    let builder = log.builder().open_keys(32).open_items(64).lane_items(64);
+    let mut engine = Stepped::new(builder).expect("allowed");
+    let mut producer = engine.producer().expect("a lane is free");
+    for seq in 0..10_000 {
+        if let Err(full) = producer.try_push(row(seq, seq)) {
+            engine.turn();
+            let item = full.into_inner();
+            producer.try_push(item).expect("a turn makes room, without the clock");
+        }
+    }
+    engine.settle();
+    let snapshot = engine.snapshot();
+    assert!(snapshot.triggers[Trigger::Pressure.index()] >= 10_000 - 32 - 64);
+    assert_eq!(snapshot.triggers[Trigger::Deadline.index()], 0);
+    let mut seqs: Vec<u64> = log.take().into_iter().flat_map(|seen| seen.seqs).collect();
+    assert!(seqs.is_sorted(), "the oldest go first");
+    seqs.dedup();
+    assert_eq!(seqs.len() as u64, snapshot.done, "each once");
+}
+
+/// batch-aint-one: a shutdown might never finish. Here it does with items in every place, with
+/// panics while it drains, and with producers that are still there.
+#[test]
+fn shutdown_finishes_with_items_everywhere_and_panics_on_the_way() {
+    for _ in 0..100 {
+        let log = Log::default();
+        let builder = log.builder().flush_after(Duration::from_secs(3_600)).drain_items(2);
+        let engine = builder.start().expect("allowed");
+        let mut producer = engine.producer().expect("a lane is free");
+        for seq in 0..50 {
+            producer.push(Row { panics: seq % 7 == 0, ..row(seq % 9, seq) }).expect("open");
+        }
+        let last = engine.shutdown(Duration::from_secs(60)).expect("it finishes");
+        assert_eq!((last.accepted, last.failed, last.done), (50, 8, 42));
+        drop(producer);
+    }
+}
+
+/// Kafka 4: a linger of 5 ms, on by default, doubled the time of callers who wait for each answer.
+/// Here a lone item does not linger at all under the default sizing.
+#[test]
+fn a_lone_item_does_not_linger_under_the_default_sizing() {
+    let log = Log::default();
+    let mut engine = Stepped::new(log.builder().sizing(Sizing::default())).expect("allowed");
+    let mut producer = engine.producer().expect("a lane is free");
+    for seq in 0..100 {
+        producer.push(row(1, seq)).expect("there is room");
+        engine.turn();
+        assert_eq!(log.sizes(), [1]);
+    }
+    assert_eq!(engine.now(), Nanos::ZERO, "the clock stood still");
+}
+
+/// librdkafka: one item that the target refused failed its neighbours in the batch.
+#[test]
+fn one_item_that_fails_leaves_its_neighbours_alone() {
+    struct Picky;
+
+    impl Handler for Picky {
+        type Item = Row;
+        type Reply = ();
+        type Error = &'static str;
+
+        fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+            batch.settle_bulk(|_, rows, verdicts| {
+                verdicts.set_rest(|at| match rows[at].seq {
+                    13 => Verdict::Failed("too large"),
+                    _ => Verdict::Done(()),
+                });
+            })
+        }
+    }
+
+    let builder = Engine::builder(|_| Picky).sizing(Sizing::Fixed(20));
+    let mut engine = Stepped::new(builder).expect("allowed");
+    let mut producer = engine.producer().expect("a lane is free");
+    producer.push_run(&mut (0..20).map(|seq| row(1, seq))).expect("there is room");
+    engine.turn();
+    let last = engine.shutdown();
+    assert_eq!((last.done, last.failed, last.batches), (19, 1, 1));
+}
+
+/// The sketch that this engine answers to: results came in another order than the items, and what
+/// did not fit was silently gone.
+#[test]
+fn no_item_is_silently_dropped_and_each_group_keeps_its_order() {
+    let log = Log::default();
+    let engine = log.builder().lane_items(16).sizing(Sizing::Fixed(7)).start().expect("allowed");
+    let mut producer = engine.producer().expect("a lane is free");
+    for seq in 0..5_000 {
+        producer.push(row(seq % 3, seq)).expect("open");
+    }
+    let last = engine.shutdown(Duration::from_secs(60)).expect("it drains");
+    assert_eq!(last.done, 5_000);
+    for key in 0..3 {
+        let of_key = log.0.lock().expect("nobody panics with it").clone().into_iter();
+        let seqs: Vec<u64> =
+            of_key.filter(|seen| seen.key == key).flat_map(|seen| seen.seqs).collect();
+        assert!(seqs.into_iter().eq((0..5_000).filter(|seq| seq % 3 == key)));
+    }
+}
+
+/// The same sketch: one slow group held up, and after five seconds killed, the caller of all. Here a
+/// slow call delays its own shard, and nobody who pushes.
+#[test]
+fn a_slow_group_does_not_hold_up_those_who_push() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let handled = Arc::new(AtomicU64::new(0));
+    let count = handled.clone();
+    let engine = Engine::from_fn(move |_, rows: &[Row]| {
+        let _ = released.lock().expect("nobody panics with it").recv();
+        count.fetch_add(rows.len() as u64, Relaxed);
+        Ok::<(), ()>(())
+    })
+    .pin(false)
+    .lane_items(128)
+    .start()
+    .expect("allowed");
+    let mut producer = engine.producer().expect("a lane is free");
+    for seq in 0..128 {
+        producer.try_push(row(seq, seq)).expect("the lane takes them while the handler waits");
+    }
+    assert_eq!(handled.load(Relaxed), 0);
+    drop(release);
+    assert_eq!(engine.shutdown(Duration::from_secs(60)).expect("it drains").done, 128);
+}
