@@ -123,11 +123,12 @@ impl<H: Handler> Shard<H> {
         }
         let depth = self.look(now);
         self.batcher.begin(now, depth);
-        if self.phase == Phase::Draining {
-            self.batcher.sweep(Trigger::Drain);
-        }
         let drained = self.drain();
         self.batcher.tally.counters.in_lanes -= drained as u64;
+        // Not before the lanes are empty: until then, batches still fill.
+        if self.phase == Phase::Draining && self.lanes.is_drained() {
+            self.batcher.sweep(Trigger::Drain);
+        }
         self.batcher.decide();
         let has_ready = self.batcher.has_ready();
         if has_ready {

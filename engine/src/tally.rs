@@ -45,7 +45,7 @@ macro_rules! with_counters {
             key_panics,
             /// Panics of an item's, a reply's or an error's `Drop`.
             drop_panics,
-            /// Drains that stopped early because memory for open batches or keys ran out.
+            /// Times that memory for open batches or keys ran out, so that the oldest went early.
             memory_stops,
             /// Shards that stopped because their handler could not be rebuilt after a panic.
             stopped_shards,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::{
     Engine, Handler, Producer, ProducerError, Shards, ShutdownError, Sizing, Snapshot, StartError,
@@ -22,7 +22,10 @@ const LANE_ITEMS: usize = 2_048;
 /// A shard of several waits for the file while the others write, which is what they do all the time.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// For what is left when every row is settled.
+/// If no row is settled for so long, none will be: longer than a shard may wait for the file.
+const NOTHING_HAPPENS: Duration = Duration::from_secs(180);
+
+/// For what is left when every row is settled, or none will be.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(120);
 
 /// Between two looks at a running engine.
@@ -198,10 +201,15 @@ fn settle<H: Handler>(
     engine: Engine<H>,
     watch: &mut dyn FnMut(&Snapshot),
 ) -> Result<Snapshot, ShutdownError> {
+    let (mut settled, mut since) = (0, Instant::now());
     loop {
         let snapshot = engine.snapshot();
         watch(&snapshot);
-        if snapshot.settled() == snapshot.accepted || snapshot.stopped_shards > 0 {
+        if snapshot.settled() != settled {
+            (settled, since) = (snapshot.settled(), Instant::now());
+        }
+        let over = settled == snapshot.accepted || snapshot.stopped_shards > 0;
+        if over || since.elapsed() > NOTHING_HAPPENS {
             return engine.shutdown(SHUTDOWN_WITHIN);
         }
         thread::park_timeout(LOOK_LAST_EVERY);

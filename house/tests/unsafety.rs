@@ -31,7 +31,11 @@ const TABLE: &[Allowed] = &[
         "ringbuf/src/sync/modelled.rs",
         "in models, each slot's access is tracked through a copyable view of the cells",
     ),
-    may("ringbuf/src/wake.rs", "a waker's cell, which its state word guards"),
+    may(
+        "ringbuf/src/claim.rs",
+        "moves items out in place: calls the storage, within what it claimed",
+    ),
+    may("ringbuf/src/wake_slot.rs", "a waker's cell, which its state word guards"),
     may("engine/src/arena.rs", "blocks of items in recycled pages"),
 ];
 

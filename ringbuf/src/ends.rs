@@ -485,14 +485,29 @@ impl<T> Head<T> {
         (self.head < self.tail_seen).then(|| unsafe { self.view.peek(self.head) })
     }
 
-    /// Claims up to `max` of the items that are known to be there. Until the claim ends they all
-    /// count as taken, so that a forgotten claim leaks them rather than have them taken twice.
+    /// Counts up to `max` of the items that are known to be there as taken; their numbers, from the
+    /// first to one past the last. [`end_claim`](Self::end_claim) says which of them really were.
     #[inline]
-    pub(crate) fn claim(&mut self, max: usize) -> Claim<'_, T> {
+    pub(crate) fn begin_claim(&mut self, max: usize) -> (u64, u64) {
         let first = self.head;
-        let end = first + self.known().min(max) as u64;
-        self.head = end;
-        Claim { view: self.view, first, next: first, end, head: self }
+        self.head = first + self.known().min(max) as u64;
+        (first, self.head)
+    }
+
+    /// Ends a claim that began at `first`: what comes before `next` was taken and is freed, the rest
+    /// stays.
+    #[inline]
+    pub(crate) fn end_claim(&mut self, first: u64, next: u64) {
+        self.head = next;
+        if next != first {
+            self.release();
+        }
+    }
+
+    /// The slots.
+    #[inline]
+    pub(crate) fn view(&self) -> View<T> {
+        self.view
     }
 
     /// Frees all before `head`, and wakes the producer if it waits for room.
@@ -548,110 +563,5 @@ struct AtLast<'a, T>(&'a Head<T>);
 impl<T> Drop for AtLast<'_, T> {
     fn drop(&mut self) {
         self.0.release();
-    }
-}
-
-/// Items that the consumer is moving out: `[next, end)` is filled and this claim's.
-///
-/// When it ends, what was not moved out stays in the ring, and the rest is freed in one step.
-#[derive(Debug)]
-pub(crate) struct Claim<'a, T> {
-    view: View<T>,
-    first: u64,
-    next: u64,
-    end: u64,
-    head: &'a mut Head<T>,
-}
-
-impl<T> Claim<'_, T> {
-    /// The number of the next item to move out.
-    #[inline(always)]
-    pub(crate) fn seq(&self) -> u64 {
-        self.next
-    }
-
-    /// How many are left.
-    #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
-        (self.end - self.next) as usize
-    }
-
-    /// Moves the next item out.
-    #[inline(always)]
-    pub(crate) fn take(&mut self) -> Option<T> {
-        if self.next == self.end {
-            return None;
-        }
-        let seq = self.next;
-        self.next = seq + 1;
-        // SAFETY: the slot is filled and the consumer's by [filled], the head behind this claim
-        // is borrowed by it alone, and the number is counted as moved out.
-        Some(unsafe { self.view.take(seq) })
-    }
-
-    /// The next item, where it lies.
-    pub(crate) fn peek(&self) -> Option<&T> {
-        // SAFETY: as in `take`, and nobody moves it out while the claim is borrowed.
-        (self.next < self.end).then(|| unsafe { self.view.peek(self.next) })
-    }
-
-    /// All that is left, where it lies.
-    pub(crate) fn as_slices(&self) -> (&[T], &[T]) {
-        // SAFETY: as in `take`, and nobody moves any out while the claim is borrowed.
-        unsafe { self.view.slices(self.next, self.len()) }
-    }
-
-    /// The next item, where it lies, to be looked at and then moved out.
-    #[inline(always)]
-    pub(crate) fn here(&mut self) -> Option<Here<'_, T>> {
-        if self.next == self.end {
-            return None;
-        }
-        Some(Here { view: self.view, next: &mut self.next })
-    }
-
-    /// Drops up to `count` of the next items.
-    pub(crate) fn skip(&mut self, count: usize) {
-        let (from, count) = (self.next, self.len().min(count));
-        self.next += count as u64;
-        // SAFETY: as in `take`, for each of them.
-        unsafe { self.view.drop_range(from, count) };
-    }
-}
-
-/// The next item of a drain, where it lies. Dropped, it leaves the item there.
-#[derive(Debug)]
-pub struct Here<'a, T> {
-    view: View<T>,
-    /// The number of the item: filled and the claim's, which is borrowed by this alone.
-    next: &'a mut u64,
-}
-
-impl<T> Here<'_, T> {
-    /// The item.
-    #[inline(always)]
-    pub fn item(&self) -> &T {
-        // SAFETY: the slot of `next` is filled and the consumer's by [filled], and nobody moves it
-        // out while the claim is borrowed.
-        unsafe { self.view.peek(*self.next) }
-    }
-
-    /// Moves it out.
-    #[inline(always)]
-    pub fn take(self) -> T {
-        let seq = *self.next;
-        *self.next = seq + 1;
-        // SAFETY: as in `item`, and the number is counted as moved out.
-        unsafe { self.view.take(seq) }
-    }
-}
-
-impl<T> Drop for Claim<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.head.head = self.next;
-        if self.next != self.first {
-            self.head.release();
-        }
     }
 }

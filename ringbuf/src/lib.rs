@@ -36,7 +36,7 @@
 //! | 1 | `barrier` (a store-load fence that only the rare side pays for), `slots` (raw storage), `seqlock`, `wake`, `waiters` |
 //! | 2 | `wake_slot` (where one waiter leaves its waker), `doorbell` |
 //! | 3 | `ends` (the two ends of a ring, and the close race) |
-//! | 4 | `ring`, `side` |
+//! | 4 | `claim` (what is moved out, in place), `ring`, `side` |
 //! | 5 | `run`, `matrix` |
 //! | 6 | `shard_lanes` |
 //! | 7 | `lane` |
@@ -46,6 +46,7 @@
 //! `[filled]`, and every protocol has a model that fails when the ordering is taken away.
 
 mod barrier;
+mod claim;
 mod doorbell;
 mod ends;
 mod error;
@@ -65,8 +66,8 @@ pub mod wake;
 mod wake_slot;
 
 pub use barrier::pushes_without_fence;
+pub use claim::Here;
 pub use doorbell::{Doorbell, LATEST_RING};
-pub use ends::Here;
 pub use error::{Closed, Full, PushError};
 pub use lane::{Lane, LaneRun, Lanes};
 pub use lanes::lanes;

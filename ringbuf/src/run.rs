@@ -2,7 +2,7 @@
 //! free it in one step.
 
 use crate::barrier::light;
-use crate::ends::{Claim, Here};
+use crate::claim::{Claim, Here};
 use crate::error::{Closed, Full};
 use crate::ring::{Consumer, Producer};
 use std::iter::FusedIterator;
@@ -171,7 +171,7 @@ impl<T> Consumer<T> {
         if self.head.known() < max {
             self.head.look();
         }
-        Run { claim: self.head.claim(max) }
+        Run { claim: Claim::of(&mut self.head, max) }
     }
 }
 

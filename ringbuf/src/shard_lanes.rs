@@ -1,8 +1,9 @@
 //! A shard's side of the lanes: the ends it drains, and its bell.
 
 use crate::barrier::heavy;
+use crate::claim::{Claim, Here};
 use crate::doorbell::Doorbell;
-use crate::ends::{Head, Here};
+use crate::ends::Head;
 use crate::matrix::Matrix;
 use crate::run::Run;
 use crate::side::SideHead;
@@ -126,7 +127,7 @@ impl<T, M> ShardLanes<T, M> {
         if items.known() == 0 {
             items.look();
         }
-        LaneDrain { run: Run::new(items.claim(max)), marks }
+        LaneDrain { run: Run::new(Claim::of(items, max)), marks }
     }
 
     /// The next mark that stands alone at the head of a lane, where no item comes before it. To

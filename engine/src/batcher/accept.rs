@@ -19,10 +19,11 @@ pub(crate) trait Arrival<T> {
 }
 
 impl<T: Item, R, E> Batcher<T, R, E> {
-    /// How many items a drain may bring now: each can make two batches ready.
+    /// How many items a drain may bring now: each can make two batches ready, and so can what is
+    /// urgent already.
     #[inline]
     pub(crate) fn room(&self) -> usize {
-        if self.starved { 0 } else { self.ready.room() / 2 }
+        if self.starved { 0 } else { self.ready.room().saturating_sub(self.urgent.len()) / 2 }
     }
 
     /// Whether items need no grouping now: each is a batch of its own, and nothing is open that one

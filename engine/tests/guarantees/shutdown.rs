@@ -52,6 +52,7 @@ impl Item for Row {
 }
 
 /// An engine whose handler waits at the gate in every call.
+#[expect(clippy::type_complexity, reason = "a closure's handler has no shorter name")]
 pub(crate) fn gated(
     gate: &Gate,
 ) -> Builder<
@@ -203,4 +204,21 @@ fn an_engine_that_saw_no_item_shuts_down() {
         let engine = witness.started(|builder| builder.shards(Shards::Count(shards)));
         assert_at_rest(&engine.shutdown(LONG).expect("nothing is left"), 0);
     }
+}
+
+/// G8: more batches may be open than can stand ready at once; the drain then takes more turns.
+#[test]
+fn shutdown_drains_more_open_batches_than_can_stand_ready_at_once() {
+    const KEYS: u64 = 20_000;
+    let witness = Witness::new(Style::Each);
+    let mut engine = witness.stepped(|builder| {
+        let builder = builder.lane_items(32_768).drain_items(32_768).sizing(Sizing::Fixed(100));
+        builder.open_keys(KEYS as usize).open_items(2 * KEYS as usize)
+    });
+    let mut producer = engine.producer().expect("a lane is free");
+    producer.push_run(&mut (0..KEYS).map(|seq| witness.op(0, seq, seq))).expect("room");
+    engine.settle();
+    assert_eq!(engine.snapshot().open_batches, KEYS);
+    assert_at_rest(&engine.shutdown(), KEYS);
+    assert_eq!(witness.take().seen.len() as u64, KEYS);
 }

@@ -28,7 +28,7 @@ fn run(seed: u64) -> u64 {
         }
     }
     let _telling = Telling(seed);
-    Run::new(seed).to_the_end()
+    Run::new(seed).go_to_the_end()
 }
 
 #[test]

@@ -182,7 +182,7 @@ impl Run {
     }
 
     /// Runs it, shuts it down somewhere, and says how many steps that took.
-    pub(crate) fn to_the_end(mut self) -> u64 {
+    pub(crate) fn go_to_the_end(mut self) -> u64 {
         let most = 50 + self.dice.below(1_000);
         while self.steps < most {
             self.step();
