@@ -123,7 +123,7 @@ impl<H: Handler, S> Builder<H, S> {
         self
     }
 
-    /// Lanes of the shared [`Handle`], over which its keys are spread: 0 to 64. Default: 1.
+    /// Lanes of the shared [`Handle`](crate::Handle), over which its keys are spread: 0 to 64. Default: 1.
     #[must_use]
     pub fn handle_lanes(mut self, lanes: usize) -> Self {
         self.settings.handle_lanes = lanes;
