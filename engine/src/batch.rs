@@ -116,6 +116,7 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
                     count.take_up();
                     let verdict = decide(item);
                     count.decided(&verdict);
+                    count.let_go(verdict);
                 }
             }
             Some(outcomes) => {
@@ -147,8 +148,9 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
                 Err(error) => Verdict::Failed(error),
             };
             count.decided(&verdict);
-            if let Some(outcomes) = outcomes {
-                outcomes.push((count.place(), outcome(verdict)));
+            match outcomes {
+                Some(outcomes) => outcomes.push((count.place(), outcome(verdict))),
+                None => count.let_go(verdict),
             }
         }
         Settled(self.brand)
@@ -172,9 +174,12 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
             Ok(_) => progress.done += items.len(),
             Err(_) => progress.failed += items.len(),
         }
-        if let Some(outcomes) = outcomes {
-            let all = result.map_err(Failure::Handler);
-            outcomes.extend((0..items.len()).map(|at| (at, all.clone())));
+        match outcomes {
+            Some(outcomes) => {
+                let all = result.map_err(Failure::Handler);
+                outcomes.extend((0..items.len()).map(|at| (at, all.clone())));
+            }
+            None => progress.drop_panics += usize::from(drop_panics(result)),
         }
         Settled(self.brand)
     }
@@ -298,11 +303,19 @@ struct Progress {
     dead: usize,
     /// User code has an item in its hands: if it panics, that item goes with it.
     at_hand: bool,
+    /// Panics of `Drop` of replies and errors.
+    drop_panics: usize,
 }
 
 impl Progress {
-    const UNTOUCHED: Self =
-        Self { stage: Stage::Untouched, done: 0, failed: 0, dead: 0, at_hand: false };
+    const UNTOUCHED: Self = Self {
+        stage: Stage::Untouched,
+        done: 0,
+        failed: 0,
+        dead: 0,
+        at_hand: false,
+        drop_panics: 0,
+    };
 }
 
 /// Counts in locals, which stay in registers, and writes them back however the loop is left.
@@ -312,11 +325,12 @@ struct Count<'p> {
     failed: usize,
     dead: usize,
     at_hand: bool,
+    drop_panics: usize,
 }
 
 impl<'p> Count<'p> {
     fn of(progress: &'p mut Progress) -> Self {
-        Self { progress, done: 0, failed: 0, dead: 0, at_hand: false }
+        Self { progress, done: 0, failed: 0, dead: 0, at_hand: false, drop_panics: 0 }
     }
 
     #[inline]
@@ -324,7 +338,12 @@ impl<'p> Count<'p> {
         self.at_hand = true;
     }
 
-    /// Called before the verdict's own content is dropped: if that panics, the verdict stands.
+    /// Drops what nobody waits for. If that panics, the verdict stands, and the panic is counted.
+    #[inline]
+    fn let_go<R, E>(&mut self, verdict: Verdict<R, E>) {
+        self.drop_panics += usize::from(drop_panics(verdict));
+    }
+
     #[inline]
     fn decided<R, E>(&mut self, verdict: &Verdict<R, E>) {
         match verdict {
@@ -346,6 +365,7 @@ impl Drop for Count<'_> {
         self.progress.failed = self.failed;
         self.progress.dead = self.dead;
         self.progress.at_hand = self.at_hand;
+        self.progress.drop_panics = self.drop_panics;
     }
 }
 
@@ -394,13 +414,13 @@ impl<T, R, E> Desk<T, R, E> {
     /// Settles what was decided; what was not, and is not to fail, stays in the block.
     #[inline]
     pub(crate) fn conclude(&mut self) -> Concluded {
-        let Progress { stage, done, failed, dead, at_hand } = self.progress;
-        let mut concluded = Concluded { done, failed, dead, drop_panics: 0 };
+        let Progress { stage, done, failed, dead, at_hand, drop_panics } = self.progress;
+        let mut concluded = Concluded { done, failed, dead, drop_panics };
         let lost = usize::from(at_hand);
         match stage {
             Stage::Each => {
                 concluded.failed += lost;
-                concluded.drop_panics = self.block.settle_front(done + failed + dead + lost);
+                concluded.drop_panics += self.block.settle_front(done + failed + dead + lost);
             }
             Stage::Owned => concluded.failed += lost,
             Stage::Untouched => {
@@ -450,14 +470,14 @@ impl<T, R, E> Desk<T, R, E> {
         slots.clear();
     }
 
-    /// The outcomes by the items' places, where they were kept. What was not decided is
-    /// [`Failure::Undecided`].
-    pub(crate) fn into_outcomes(self, items: usize) -> Vec<Result<R, Failure<E>>> {
+    /// The block, and the outcomes by the items' places, where they were kept. What was not decided
+    /// is [`Failure::Undecided`].
+    pub(crate) fn into_outcomes(self, items: usize) -> (Block<T>, Vec<Result<R, Failure<E>>>) {
         let mut by_place: Vec<_> = (0..items).map(|_| Err(Failure::Undecided)).collect();
         for (at, outcome) in self.outcomes.into_iter().flatten() {
             by_place[at] = outcome;
         }
-        by_place
+        (self.block, by_place)
     }
 
     /// The block with what is left in it, and the scratch memory.

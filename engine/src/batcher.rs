@@ -116,6 +116,13 @@ impl<T: Item, R, E> Batcher<T, R, E> {
     }
 }
 
+/// An arena whose blocks are all back gives its memory back; items that are left are dropped.
+impl<T: Item, R, E> Drop for Batcher<T, R, E> {
+    fn drop(&mut self) {
+        self.fail_all();
+    }
+}
+
 /// What several steps share.
 impl<T: Item, R, E> Batcher<T, R, E> {
     /// Whether a timer is the one that its record goes by.

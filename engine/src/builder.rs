@@ -88,6 +88,23 @@ where
 
 /// What an engine is to be. Nothing is checked before [`start`](Builder::start), which parses the
 /// settings into a [`Plan`] once, and refuses what can't work.
+///
+/// ```
+/// # use engine::{Engine, Item, Shards, Sizing, StartError};
+/// # use std::time::Duration;
+/// # struct Row(u64);
+/// # impl Item for Row { type Key<'a> = u64; fn key(&self) -> u64 { self.0 } }
+/// let builder = Engine::from_fn(|_key, _rows: &[Row]| Ok::<(), ()>(()))
+///     .shards(Shards::Count(2))
+///     .lanes(8)
+///     .sizing(Sizing::Fixed(500))
+///     .flush_after(Duration::from_millis(2));
+/// println!("{}", builder.plan()?);                     // what it would be, as a table
+///
+/// let refused = builder.flush_after(Duration::ZERO).start().unwrap_err();
+/// assert_eq!(refused.to_string(), "flush_after is 0ns; allowed: 1µs to 3600s");
+/// # Ok::<(), StartError>(())
+/// ```
 pub struct Builder<H: Handler, S = RandomState> {
     factory: Factory<H>,
     settings: Settings,

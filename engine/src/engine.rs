@@ -17,6 +17,9 @@ use crate::shard::Control;
 use crate::snapshot::{Pin, Snapshot};
 use crate::worker::Worker;
 
+/// How long a snapshot waits for shards that are inside their handlers.
+const SNAPSHOT_PATIENCE: Nanos = Nanos::from_nanos(20_000_000);
+
 /// A running engine. See the [crate](crate) for the way of an item.
 ///
 /// Dropping it closes it as [`shutdown`](Engine::shutdown) does, within the configured
@@ -71,16 +74,22 @@ impl<H: Handler, S> Engine<H, S> {
         self.workers.push(worker);
     }
 
-    /// Waits until every shard has its handler.
+    /// Waits until every shard has its handler, or could not get one; then none is at its factory any
+    /// more.
     pub(crate) fn await_handlers(&mut self) -> Result<(), StartError> {
+        let mut failed = None;
         for (shard, worker) in self.workers.iter_mut().enumerate() {
-            let pin =
-                worker.await_handler().map_err(|source| StartError::Factory { shard, source })?;
-            if let Pin::Refused(core) = pin {
-                tracing::warn!(shard, core, "the system refused to pin the shard");
+            match worker.await_handler() {
+                Ok(Pin::Refused(core)) => {
+                    tracing::warn!(shard, core, "the system refused to pin the shard");
+                }
+                Ok(_) => {}
+                Err(source) => {
+                    failed.get_or_insert(StartError::Factory { shard, source });
+                }
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     pub(crate) fn entrance(&self) -> &Entrance<S> {
@@ -93,21 +102,37 @@ impl<H: Handler, S> Engine<H, S> {
         &self.plan
     }
 
-    /// Asks a shard for something; `false` if it has ended.
-    fn ask(&self, shard: usize, control: Control) -> bool {
-        let asked = self.workers[shard].ask(control);
+    /// Asks a shard for something, if it has not ended.
+    fn ask(&self, shard: usize, control: Control) {
+        self.workers[shard].ask(control);
         self.lanes.doorbell(shard).knock();
-        asked
     }
 
-    /// Takes a snapshot. Never stops a shard; waits some milliseconds at most for one that is inside
-    /// its handler, and then shows its histograms as they were before.
+    /// Takes a snapshot. Never stops a shard. Waits 20 ms at most for shards that are inside their
+    /// handlers; histograms are then shown as they were before. Allocates some hundred KiB a shard.
+    ///
+    /// ```
+    /// # use engine::{Engine, Item};
+    /// # struct Row(u64);
+    /// # impl Item for Row { type Key<'a> = u64; fn key(&self) -> u64 { self.0 } }
+    /// # let engine = Engine::from_fn(|_key, _rows: &[Row]| Ok::<(), ()>(())).start()?;
+    /// let now = engine.snapshot();
+    /// assert_eq!(now.accepted, now.settled() + now.waiting());
+    /// println!("{now}");                                   // a few lines for people
+    /// println!("{} ns", now.formation.value_at_quantile(0.99));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let workers = self.workers.iter().enumerate();
-        let state =
-            |(shard, worker): (usize, &Worker)| worker.state(|asked| self.ask(shard, asked));
-        Snapshot::of_engine(workers.map(state).collect())
+        // All are asked before the first is waited for, so that they answer at the same time.
+        for (shard, worker) in self.workers.iter().enumerate() {
+            worker.ask_for_histograms();
+            self.lanes.doorbell(shard).knock();
+        }
+        let clock = &self.entrance.clock;
+        let deadline = clock.now().saturating_add(SNAPSHOT_PATIENCE);
+        let rest = || deadline.saturating_sub(clock.now()).into();
+        Snapshot::of_engine(self.workers.iter().map(|worker| worker.state(rest())).collect())
     }
 
     /// Closes the engine and settles everything that was accepted: open batches are handed over at
@@ -118,6 +143,21 @@ impl<H: Handler, S> Engine<H, S> {
     /// [`ShutdownError::TimedOut`] if that takes longer than `within`: it says how many items were
     /// left, and where. Those fail as [`Stopped`](crate::Failure::Stopped) when the handler that
     /// holds things up returns; until then its thread is left behind.
+    /// [`ShutdownError::ShardDied`] if a shard's thread ended by a panic: a fault of the engine.
+    ///
+    /// ```
+    /// # use engine::{Engine, Item, ShutdownError};
+    /// # use std::time::Duration;
+    /// # struct Row(u64);
+    /// # impl Item for Row { type Key<'a> = u64; fn key(&self) -> u64 { self.0 } }
+    /// # let engine = Engine::from_fn(|_key, _rows: &[Row]| Ok::<(), ()>(())).start()?;
+    /// match engine.shutdown(Duration::from_secs(5)) {
+    ///     Ok(last) => assert_eq!(last.waiting(), 0),
+    ///     Err(ShutdownError::TimedOut { left, .. }) => eprintln!("left behind: {left}"),
+    ///     Err(other) => return Err(other.into()),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn shutdown(mut self, within: Duration) -> Result<Snapshot, ShutdownError> {
         let last = self.close(within.into()).map(|()| self.snapshot());
         self.workers.clear();
@@ -131,22 +171,32 @@ impl<H: Handler, S> Engine<H, S> {
             self.ask(shard, Control::Close);
         }
         let is_late =
-            |worker: &Worker| !worker.await_end(deadline.saturating_sub(clock.now()).into());
+            |worker: &&Worker| !worker.await_end(deadline.saturating_sub(clock.now()).into());
         // All of them are waited for, so that what is left is what is left at the deadline.
-        if self.workers.iter().filter(|worker| is_late(worker)).count() == 0 {
-            return Ok(());
+        if self.workers.iter().filter(is_late).count() > 0 {
+            let left = self.left();
+            for shard in 0..self.workers.len() {
+                self.ask(shard, Control::Stop);
+            }
+            tracing::warn!(%left, "the time to shut down was up");
+            return Err(ShutdownError::TimedOut { within, left });
         }
-        let mut left = Left::default();
-        for (shard, worker) in self.workers.iter().enumerate() {
+        match self.workers.iter().position(Worker::has_died) {
+            Some(shard) => Err(ShutdownError::ShardDied { shard, left: self.left() }),
+            None => Ok(()),
+        }
+    }
+
+    fn left(&self) -> Left {
+        self.workers.iter().fold(Left::default(), |left, worker| {
             let counters = worker.counters();
-            left.in_lanes += counters.in_lanes;
-            left.open += counters.open;
-            left.ready += counters.ready;
-            left.in_handler += counters.in_handler;
-            self.ask(shard, Control::Stop);
-        }
-        tracing::warn!(%left, "the time to shut down was up");
-        Err(ShutdownError::TimedOut { within, left })
+            Left {
+                in_lanes: left.in_lanes + counters.in_lanes,
+                open: left.open + counters.open,
+                ready: left.ready + counters.ready,
+                in_handler: left.in_handler + counters.in_handler,
+            }
+        })
     }
 }
 

@@ -9,6 +9,21 @@ use crate::nanos::Nanos;
 /// A push that was not accepted. The item comes back in it.
 ///
 /// `Debug` and `Display` leave the item out, so this works for every item.
+///
+/// ```
+/// # use engine::{Engine, Item, PushError};
+/// # struct Row(u64);
+/// # impl Item for Row { type Key<'a> = u64; fn key(&self) -> u64 { self.0 } }
+/// # let engine = Engine::from_fn(|_key, _rows: &[Row]| Ok::<(), ()>(())).start()?;
+/// # let mut producer = engine.producer()?;
+/// match producer.try_push(Row(1)) {
+///     Ok(()) => {}
+///     Err(PushError::Full(row)) => drop(row),            // or keep it for later
+///     Err(other) => return Err(other.into()),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[non_exhaustive]
 pub enum PushError<T> {
     /// No room in the item's lane. Push again later, slow down, or use `push`, which waits.
     Full(T),
@@ -17,6 +32,8 @@ pub enum PushError<T> {
     /// A push that would wait, on a shard's own thread: it would wait for itself. Use `try_push`
     /// there.
     WouldDeadlock(T),
+    /// Room was reserved for another key, whose items take another way. Reserve room for this one.
+    WrongKey(T),
 }
 
 impl<T> PushError<T> {
@@ -24,7 +41,10 @@ impl<T> PushError<T> {
     #[must_use]
     pub fn into_inner(self) -> T {
         match self {
-            Self::Full(item) | Self::Closed(item) | Self::WouldDeadlock(item) => item,
+            Self::Full(item)
+            | Self::Closed(item)
+            | Self::WouldDeadlock(item)
+            | Self::WrongKey(item) => item,
         }
     }
 
@@ -40,6 +60,7 @@ impl<T> PushError<T> {
             Self::Full(item) => PushError::Full(change(item)),
             Self::Closed(item) => PushError::Closed(change(item)),
             Self::WouldDeadlock(item) => PushError::WouldDeadlock(change(item)),
+            Self::WrongKey(item) => PushError::WrongKey(change(item)),
         }
     }
 }
@@ -50,6 +71,7 @@ impl<T> fmt::Debug for PushError<T> {
             Self::Full(_) => "Full(..)",
             Self::Closed(_) => "Closed(..)",
             Self::WouldDeadlock(_) => "WouldDeadlock(..)",
+            Self::WrongKey(_) => "WrongKey(..)",
         })
     }
 }
@@ -60,6 +82,7 @@ impl<T> fmt::Display for PushError<T> {
             Self::Full(_) => "no room in the lane",
             Self::Closed(_) => "the engine has closed",
             Self::WouldDeadlock(_) => "a push that waits, on the thread that it would wait for",
+            Self::WrongKey(_) => "the room was reserved for another key",
         })
     }
 }
@@ -225,11 +248,20 @@ pub enum ShutdownError {
     /// The time was up before everything was settled. What was left fails as
     /// [`Stopped`](crate::Failure::Stopped) as soon as its shard's handler returns. The remedy: more
     /// time, or a handler with timeouts of its own.
-    #[error("after {within} there were still {left}")]
+    #[error("after {within} a shard had not ended; left were {left}")]
     TimedOut {
         /// The time that was given.
         within: Nanos,
         /// What was left when it was up.
+        left: Left,
+    },
+    /// A shard's thread ended by a panic, which is a fault of the engine: panics of user code are
+    /// caught. Its items were dropped.
+    #[error("the thread of shard {shard} panicked; lost were {left}")]
+    ShardDied {
+        /// The first such shard.
+        shard: usize,
+        /// What it had not settled.
         left: Left,
     },
 }

@@ -197,9 +197,15 @@ impl<T> Groups<T> {
     pub(crate) fn forget(&mut self, index: Index) {
         let record = &mut self.records[index as usize];
         debug_assert!(record.block.is_none(), "a record with an open batch is kept");
+        // What stands in the queue of timers for it is stale from here on, also for the next key that
+        // gets the place.
+        record.timer = Nanos::MAX;
         let hash = record.hash;
-        if let Ok(entry) = self.table.find_entry(hash, |entry| entry.index == index) {
-            entry.remove();
+        match self.table.find_entry(hash, |entry| entry.index == index) {
+            Ok(entry) => {
+                entry.remove();
+            }
+            Err(_) => unreachable!("a record is forgotten once"),
         }
         self.free.push(index);
     }

@@ -121,7 +121,8 @@ impl<T: Item, S: BuildHasher> Handle<T, S> {
     /// Those who wait for the same lane and shard are served in the order in which they came.
     ///
     /// The key is only looked at in this call; the future does not keep it. Dropping the future, at
-    /// any time, loses nothing.
+    /// any time, loses nothing. Keeping it without polling it, once it stands in the queue, holds up
+    /// everybody behind it: in a `select!` that goes on without it, drop it.
     pub fn reserve(&self, key: &T::Key<'_>) -> Reserve<'_, T, S> {
         self.reserve_hash(self.shared.entrance.router.hash_key::<T>(key))
     }
@@ -132,8 +133,15 @@ impl<T: Item, S: BuildHasher> Handle<T, S> {
     }
 
     fn place(&self, hash: u64) -> (&SharedLane<Hashed<T>, Mark>, usize) {
-        let Shared { lanes, entrance } = &*self.shared;
-        (&lanes[Router::<S>::lane(hash, lanes.len())], entrance.router.shard(hash))
+        let (lane, shard) = self.shared.way(hash);
+        (&self.shared.lanes[lane], shard)
+    }
+}
+
+impl<T: Item, S: BuildHasher> Shared<T, S> {
+    /// The lane and the shard of a hash.
+    fn way(&self, hash: u64) -> (usize, usize) {
+        (Router::<S>::lane(hash, self.lanes.len()), self.entrance.router.shard(hash))
     }
 }
 
@@ -183,15 +191,19 @@ impl<T: Item, S: BuildHasher> Permit<'_, T, S> {
     ///
     /// # Errors
     ///
-    /// [`PushError::Closed`], and the item.
+    /// [`PushError::Closed`]; [`PushError::WrongKey`] if the item's key takes another way than the
+    /// one that the room was reserved for. Both give the item back, and the room goes to whoever
+    /// waits.
     ///
     /// # Panics
     ///
-    /// If the item's key is not the one that the room was reserved for; also as
-    /// [`Handle::try_push`].
+    /// As [`Handle::try_push`].
     pub fn push(self, item: T) -> Result<(), PushError<T>> {
-        let hash = self.handle.shared.entrance.router.hash(&item);
-        assert_eq!(hash, self.hash, "the room was reserved for another key");
+        let shared = &self.handle.shared;
+        let hash = shared.entrance.router.hash(&item);
+        if shared.way(hash) != shared.way(self.hash) {
+            return Err(PushError::WrongKey(item));
+        }
         self.push_hashed(Hashed { hash, item })
     }
 

@@ -1,10 +1,11 @@
 //! Which engine's shard the current thread is: there, a push must not wait.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 thread_local! {
-    static HOME: Cell<usize> = const { Cell::new(0) };
+    /// Kept for as long as the thread lives, so that no other engine gets the same address.
+    static HOME: RefCell<Option<Arc<u8>>> = const { RefCell::new(None) };
 }
 
 /// Names one engine, for as long as anything of it lives.
@@ -21,21 +22,21 @@ impl Home {
         Self::Threads(Arc::new(0))
     }
 
-    fn id(&self) -> usize {
-        match self {
-            Self::Threads(name) => Arc::as_ptr(name).addr(),
-            Self::Stepped => 0,
-        }
-    }
-
-    /// The calling thread becomes one of this engine's shards.
+    /// The calling thread becomes one of this engine's shards, for good.
     pub(crate) fn enter(&self) {
-        HOME.set(self.id());
+        if let Self::Threads(name) = self {
+            HOME.set(Some(Arc::clone(name)));
+        }
     }
 
     /// Whether the calling thread is one of this engine's shards.
     pub(crate) fn is_here(&self) -> bool {
-        matches!(self, Self::Stepped) || HOME.get() == self.id()
+        match self {
+            Self::Stepped => true,
+            Self::Threads(name) => {
+                HOME.with_borrow(|home| home.as_ref().is_some_and(|home| Arc::ptr_eq(home, name)))
+            }
+        }
     }
 }
 

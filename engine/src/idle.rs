@@ -9,6 +9,17 @@ use crate::nanos::Nanos;
 ///
 /// Spinning finds the next item soonest and burns a core; yielding lets others run first; parking
 /// costs nothing, and a wake-up later (about 10 to 100 µs).
+///
+/// ```
+/// use engine::Idle;
+/// use std::time::Duration;
+///
+/// // A core to burn: never later than a spin, until nothing has come for a millisecond.
+/// let eager = Idle::Times { spin: Duration::from_millis(1), yielding: Duration::ZERO };
+/// // Battery: park at once.
+/// let lazy = Idle::Times { spin: Duration::ZERO, yielding: Duration::ZERO };
+/// # let _ = (eager, lazy);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Idle {
     /// By the machine: with a core for every shard and every producer, some 50 µs of each; with

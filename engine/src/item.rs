@@ -35,8 +35,8 @@ use std::time::Duration;
 ///
 /// # Panics
 ///
-/// If `key`, or the key's `Hash`, panics inside a push, the panic goes on to the caller and nothing
-/// was accepted. If `key`, or the key's `Eq`, panics on the shard, the arriving item fails as
+/// If `key` or `patience`, or the key's `Hash`, panics inside a push, the panic goes on to the caller
+/// and nothing was accepted. If `key`, or the key's `Eq`, panics on the shard, the arriving item fails as
 /// [`Panicked`](crate::Failure::Panicked) and is counted; others are not touched.
 pub trait Item: Send + Sized + 'static {
     /// What may be handled together.
@@ -44,8 +44,8 @@ pub trait Item: Send + Sized + 'static {
     where
         Self: 'a;
 
-    /// This item's key. Called once by the producer, to hash it, and once by the shard, to compare
-    /// it: keep it cheap.
+    /// This item's key. Called by the producer, to hash it, and by the shard, each time that it is
+    /// compared with the key of a batch's first item or a handler asks for it: keep it cheap.
     fn key(&self) -> Self::Key<'_>;
 
     /// How long this item may linger for company. The default is what the engine says

@@ -26,7 +26,8 @@ pub(crate) type Lane<T> = ringbuf::Lane<Hashed<T>, Mark>;
 /// A shard's end of every lane.
 pub(crate) type ShardLanes<T> = ringbuf::ShardLanes<Hashed<T>, Mark>;
 
-/// The heap bytes of one lane to one shard.
+/// The heap bytes of one lane to one shard, with its share of what serves all of them. For one alone,
+/// since those of all may be more than a number holds.
 pub(crate) fn bytes<T: Item>(config: LanesConfig) -> usize {
-    Lanes::<T>::heap_bytes(config).div_ceil(config.lanes * config.shards)
+    Lanes::<T>::heap_bytes(LanesConfig { shards: 1, lanes: 1, ..config })
 }

@@ -22,3 +22,10 @@ pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("not text")
 }
+
+/// What a panic said, and the end of it.
+pub(crate) fn message_of(panic: Box<dyn Any + Send>) -> String {
+    let text = message(&*panic).to_owned();
+    drop_panics(panic);
+    text
+}

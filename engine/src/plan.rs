@@ -87,12 +87,24 @@ impl Part {
     /// The bytes of all of them.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.count * self.bytes_each
+        self.count.saturating_mul(self.bytes_each)
     }
 }
 
 /// What an engine is going to be: shards, cores, lanes, and the bytes of every part. Its memory is
 /// all taken at the start and does not grow. Printed as a table.
+///
+/// ```
+/// # use engine::{Engine, Item};
+/// # struct Row(u64);
+/// # impl Item for Row { type Key<'a> = u64; fn key(&self) -> u64 { self.0 } }
+/// let plan = Engine::from_fn(|_key, _rows: &[Row]| Ok::<(), ()>(())).lanes(2).plan()?;
+/// for part in plan.parts() {
+///     println!("{}: {} x {} bytes", part.name, part.count, part.bytes_each);
+/// }
+/// assert_eq!(plan.bytes(), plan.parts().iter().map(|part| part.bytes()).sum::<u64>());
+/// # Ok::<(), engine::StartError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(crate) cores: Vec<Option<usize>>,
@@ -275,7 +287,7 @@ fn place_shards(
         Shards::Count(count) => {
             check("shards", *count, &limits::SHARDS)?;
             if *count > machine.cores.len() {
-                let reason = format!("{count} shards share {} cores", machine.cores.len());
+                let reason = format!("{count} shards share {}", many(machine.cores.len(), "core"));
                 return Ok((vec![None; *count], Some(reason)));
             }
             machine.cores.iter().rev().take(*count).copied().collect()
@@ -309,12 +321,16 @@ fn choose_idle(
     let (lanes, cores) = (settings.lanes, machine.cores.len());
     match settings.idle {
         Idle::Auto if shards + lanes <= cores => {
-            let reason =
-                format!("{shards} shards and {lanes} producers have a core each of {cores}");
+            let reason = format!(
+                "{} and {} have a core each of {cores}",
+                many(shards, "shard"),
+                many(lanes, "producer")
+            );
             Ok((IdleTimes::DEDICATED, reason))
         }
         Idle::Auto => {
-            let reason = format!("{shards} shards and {lanes} producers share {cores} cores");
+            let (shards, lanes) = (many(shards, "shard"), many(lanes, "producer"));
+            let reason = format!("{shards} and {lanes} share {}", many(cores, "core"));
             Ok((IdleTimes::SHARED, reason))
         }
         Idle::Times { spin, yielding } => {
@@ -323,6 +339,12 @@ fn choose_idle(
             Ok((IdleTimes { spin, yielding }, "as configured".to_owned()))
         }
     }
+}
+
+/// `1 thing`, `2 things`.
+fn many(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
 }
 
 /// `1_234_567` as `1,234,567`.
@@ -478,7 +500,7 @@ mod tests {
         let crowded = parse(|s| s.lanes = 4).expect("allowed");
         assert!(crowded.idle.spin <= Nanos::from_nanos(1_000));
         let said = crowded.to_string();
-        assert!(said.contains("1 shards and 4 producers share 4 cores"), "{said}");
+        assert!(said.contains("1 shard and 4 producers share 4 cores"), "{said}");
         let roomy = parse(|s| s.lanes = 3).expect("allowed");
         assert_eq!(roomy.idle, IdleTimes::DEDICATED);
     }

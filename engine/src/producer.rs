@@ -79,7 +79,8 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
     ///
     /// # Panics
     ///
-    /// If the item's `key`, or the key's `Hash`, panics; the item is dropped, and was not accepted.
+    /// If the item's `key` or `patience`, or the key's `Hash`, panics; the item is dropped, and was
+    /// not accepted.
     #[inline]
     pub fn try_push(&mut self, item: T) -> Result<(), PushError<T>> {
         let hash = self.entrance.router.hash(&item);
@@ -129,7 +130,8 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
             if self.entrance.home.is_here() {
                 return Err(PushError::WouldDeadlock(hashed.item));
             }
-            self.wait_for_room(shard);
+            let marked = hashed.item.patience() != Patience::Engine;
+            self.wait_for_room(shard, 1, usize::from(marked));
             match self.try_push_hashed(hashed) {
                 Ok(()) => return Ok(()),
                 Err(PushError::Full(back)) => hashed = back,
@@ -138,17 +140,21 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
         }
     }
 
-    /// Waits until there is room for an item with a mark, or the shard has closed.
-    fn wait_for_room(&mut self, shard: usize) {
+    /// Waits until there is room for so many items and marks, or the shard has closed.
+    fn wait_for_room(&mut self, shard: usize, items: usize, marks: usize) {
         let Self { lane, entrance, .. } = self;
         let mut idling = Idling::default();
         while idling.step(entrance.clock.now(), &entrance.idle) != Step::Park {
-            if (lane.room(shard) > 0 && lane.mark_room(shard) > 0) || lane.is_closed(shard) {
+            let room = lane.room(shard) >= items && lane.mark_room(shard) >= marks;
+            if room || lane.is_closed(shard) {
                 return;
             }
         }
         // Closed is found by the push that follows.
-        let _ = wake::block_on_fn(0, |waker| lane.poll_marked_room(shard, waker));
+        let _ = wake::block_on_fn(0, |waker| match marks {
+            0 => lane.poll_room(shard, items, waker),
+            _ => lane.poll_marked_room(shard, waker),
+        });
     }
 
     /// Pushes everything that `items` gives, in runs that are published at once: the cheapest way
@@ -255,7 +261,7 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
                     Err(ringbuf::PushError::Full(_)) if entrance.home.is_here() => {
                         return Err(PushError::WouldDeadlock(()));
                     }
-                    Err(ringbuf::PushError::Full(_)) => self.wait_for_room(shard),
+                    Err(ringbuf::PushError::Full(_)) => self.wait_for_room(shard, 0, 1),
                 }
             }
         }

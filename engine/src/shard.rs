@@ -16,9 +16,9 @@ use crate::lane::{Mark, ShardLanes};
 use crate::limits::SLOW_HANDLER;
 use crate::nanos::{Clock, Nanos};
 use crate::notes::Notes;
-use crate::panics::{drop_panics, message};
+use crate::panics::{drop_panics, message, message_of};
 use crate::plan::{AfterPanic, Plan};
-use crate::tally::{Histograms, Tally};
+use crate::tally::{Histograms, Published, Tally};
 use crate::verdict::Trigger;
 
 /// A shard's number, from 0.
@@ -74,11 +74,12 @@ pub(crate) struct Shard<H: Handler> {
     handler: H,
     factory: Factory<H>,
     after_panic: AfterPanic,
-    /// The last measured handler call was so slow that the next is announced to readers.
+    /// The last measured handler call was so slow that reading the clock costs nothing beside it.
     slow: bool,
     phase: Phase,
     control: Receiver<Control>,
     counters: SeqlockWriter,
+    published: Published,
 }
 
 impl<H: Handler> Shard<H> {
@@ -105,11 +106,11 @@ impl<H: Handler> Shard<H> {
             handler,
             factory,
             after_panic: plan.after_panic,
-            // Until a call was measured, the next may be the one that never returns.
-            slow: true,
+            slow: false,
             phase: Phase::Running,
             control,
             counters,
+            published: Published::default(),
         })
     }
 
@@ -211,12 +212,16 @@ impl<H: Handler> Shard<H> {
             let measures = self.batcher.tally.measures_next(self.slow);
             let begun = if measures { self.clock.now() } else { Nanos::ZERO };
             let Self { batcher, handler, counters, .. } = self;
-            let slow = self.slow;
-            let handed = batcher.hand_over(handler, |tally| {
-                if slow {
-                    counters.publish(&tally.counters.write());
-                }
-            });
+            let published = &mut self.published;
+            // Whoever looks while the handler works, or hangs, sees what it has in its hands.
+            let handed =
+                batcher.hand_over(handler, |tally| match tally.counters.progress(published) {
+                    Some(progress) => counters.progress(progress),
+                    None => {
+                        *published = tally.counters.published();
+                        counters.publish(&tally.counters.write());
+                    }
+                });
             let Some(handed) = handed else { return };
             if measures {
                 let ended = self.clock.now();
@@ -248,7 +253,15 @@ impl<H: Handler> Shard<H> {
                     self.batcher.tally.counters.drop_panics += u64::from(drop_panics(old));
                 }
                 Err(error) => {
-                    tracing::error!(shard, %error, "no fresh handler after a panic; the shard stops");
+                    // Its text and its end are user code too.
+                    let text = catch_unwind(AssertUnwindSafe(|| error.to_string()));
+                    let text = text.unwrap_or_else(message_of);
+                    self.batcher.tally.counters.drop_panics += u64::from(drop_panics(error));
+                    tracing::error!(
+                        shard,
+                        error = text,
+                        "no fresh handler after a panic; the shard stops"
+                    );
                     self.stop();
                 }
             },
@@ -315,6 +328,7 @@ impl<H: Handler> Shard<H> {
             counters.settled() + counters.waiting(),
             "items are conserved: {counters:?}"
         );
+        self.published = counters.published();
         self.counters.publish(&counters.write());
     }
 
@@ -329,8 +343,10 @@ impl<H: Handler> Shard<H> {
                 self.park(now, parker);
             }
         }
+        let none = Box::new(Histograms::new(0));
+        let last = std::mem::replace(&mut self.batcher.tally.histograms, none);
         drop_panics(self.handler);
-        self.batcher.tally.histograms
+        last
     }
 
     /// Sleeps until a push, a knock or the next deadline.
@@ -346,14 +362,16 @@ impl<H: Handler> Shard<H> {
         self.wake();
     }
 
-    /// After a sleep: what came meanwhile came after the push that rang.
+    /// After a sleep: what came meanwhile came after the push that rang; and if nobody rang, nothing
+    /// had come before now.
     fn wake(&mut self) {
-        if let Some(rung) = self.lanes.get_up() {
-            self.batcher.tally.counters.wake_ups += 1;
-            for lane in 0..self.lanes.lanes_in_use() {
-                let head = self.lanes.head(lane);
-                self.notes[lane].note(head, Nanos::from_nanos(rung));
-            }
+        let now = self.clock.now();
+        let rung = self.lanes.get_up();
+        self.batcher.tally.counters.wake_ups += u64::from(rung.is_some());
+        let since = rung.map_or(now, Nanos::from_nanos);
+        for lane in 0..self.lanes.lanes_in_use() {
+            let head = self.lanes.head(lane);
+            self.notes[lane].note(head, since);
         }
     }
 }
@@ -362,6 +380,6 @@ impl<H: Handler> Shard<H> {
 fn make<H>(factory: &Factory<H>, shard: ShardId) -> Result<H, FactoryError> {
     match catch_unwind(AssertUnwindSafe(|| factory(shard))) {
         Ok(made) => made,
-        Err(panic) => Err(format!("the factory panicked: {}", message(&*panic)).into()),
+        Err(panic) => Err(format!("the factory panicked: {}", message_of(panic)).into()),
     }
 }

@@ -9,6 +9,13 @@ pub use tiers::{Tiers, TiersError};
 /// How batches are sized. Decided once a batch, when it opens.
 ///
 /// Whatever the sizing, no batch is held past its deadline, and none is larger than its target.
+///
+/// ```
+/// use engine::{Sizing, Tiers};
+///
+/// assert_eq!(Sizing::default(), Sizing::Tiers(Tiers::default()));
+/// assert_eq!(Sizing::Fixed(100).to_string(), "fixed:100");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sizing {
     /// Batches of one: what the engine is compared with.

@@ -32,6 +32,12 @@ impl fmt::Display for Pin {
 
 /// What a handler call costs: `call_ns + n * item_ns` for a batch of n, fitted by least squares
 /// over the measured batches, each size weighted by its number of calls.
+///
+/// ```
+/// let cost = engine::Cost { call_ns: 2_000_000.0, item_ns: 10_000.0 };
+/// // Batches of 100 rows: 3 ms instead of 201.
+/// assert!((cost.speedup(100.0) - 67.0).abs() < 0.1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cost {
     /// The fixed part of a call, in nanoseconds; at least 0.

@@ -92,7 +92,49 @@ macro_rules! define_counters {
 }
 with_counters!(define_counters);
 
+/// Bits of one number in the progress since the last publication; four of them make a word.
+const PROGRESS_BITS: u32 = 16;
+const _: () = assert!(
+    *crate::limits::BATCH_ITEMS.end() < 1 << PROGRESS_BITS,
+    "the items of one handler call fit"
+);
+
 impl Counters {
+    /// What has changed since `published`, while batches are handed over one after the other: the
+    /// items in the handler's hands, and those settled, in one word. `None` if it does not fit.
+    #[inline]
+    pub(crate) fn progress(&self, published: &Published) -> Option<u64> {
+        let parts = [
+            self.in_handler,
+            self.done - published.done,
+            self.failed - published.failed,
+            self.dead - published.dead,
+        ];
+        if parts.iter().fold(0, |all, part| all | part) >> PROGRESS_BITS != 0 {
+            return None;
+        }
+        Some(parts.iter().fold(0, |word, part| word << PROGRESS_BITS | part))
+    }
+
+    /// Brings published counters up to a progress; 0 is none, since a handler call has items.
+    pub(crate) fn advance(&mut self, progress: u64) {
+        if progress == 0 {
+            return;
+        }
+        let part = |nth: u32| progress >> (nth * PROGRESS_BITS) & ((1 << PROGRESS_BITS) - 1);
+        let [dead, failed, done, in_handler] = [0, 1, 2, 3].map(part);
+        self.ready = self.ready + self.in_handler - in_handler - done - failed - dead;
+        self.in_handler = in_handler;
+        self.done += done;
+        self.failed += failed;
+        self.dead += dead;
+    }
+
+    /// What the next progress counts from.
+    pub(crate) fn published(&self) -> Published {
+        Published { done: self.done, failed: self.failed, dead: self.dead }
+    }
+
     /// Items that are settled, whatever way.
     pub(crate) fn settled(&self) -> u64 {
         self.done + self.failed + self.dead
@@ -102,6 +144,14 @@ impl Counters {
     pub(crate) fn waiting(&self) -> u64 {
         self.in_lanes + self.open + self.ready + self.in_handler
     }
+}
+
+/// The counters of settled items as they were published last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Published {
+    done: u64,
+    failed: u64,
+    dead: u64,
 }
 
 /// What is known of the batches of one size.
@@ -276,6 +326,23 @@ mod tests {
             Counters { accepted: 1, in_lanes: 2, stopped_shards: 3, ..Default::default() };
         counters.triggers[Trigger::Drain.index()] = 4;
         assert_eq!(Counters::read(&counters.write()), counters);
+    }
+
+    #[test]
+    fn counters_are_brought_up_to_what_has_changed_since_they_were_published() {
+        let block = Counters { accepted: 50, ready: 40, done: 10, ..Default::default() };
+        let published = block.published();
+        let mut now = block.clone();
+        (now.ready, now.in_handler) = (21, 7);
+        (now.done, now.failed, now.dead) = (19, 2, 1);
+        let mut read = block.clone();
+        read.advance(now.progress(&published).expect("it fits"));
+        assert_eq!(read, now);
+        now.done += 1 << 16;
+        assert_eq!(now.progress(&published), None);
+        let mut read = block.clone();
+        read.advance(0);
+        assert_eq!(read, block);
     }
 
     #[test]

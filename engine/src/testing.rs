@@ -66,7 +66,9 @@ pub fn with_batch<T: Item, R, E>(
     let mut desk = Desk::with_outcomes(block, Trigger::Size);
     let _settled = handle(Group::new(&mut desk));
     desk.conclude();
-    desk.into_outcomes(count)
+    let (block, outcomes) = desk.into_outcomes(count);
+    arena.release(block);
+    outcomes
 }
 
 /// A whole engine without threads, stepped by hand on a made-up clock that stands still until it is

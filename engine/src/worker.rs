@@ -1,6 +1,7 @@
 //! A shard's thread, as the engine knows it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use ringbuf::{SeqlockReader, SeqlockWriter, seqlock};
 
 use crate::error::StartError;
 use crate::handler::Handler;
+use crate::panics::message_of;
 use crate::pin::pin;
 use crate::plan::Plan;
 use crate::shard::{Control, FactoryError, Shard, ShardId};
@@ -19,10 +21,6 @@ use crate::tally::{Counters, Histograms};
 
 /// Requests that may wait for one shard: a snapshot's, a close, a stop, and some to spare.
 const REQUESTS: usize = 8;
-
-/// How long a snapshot waits for a shard that is inside its handler. Its histograms then come with
-/// the next one.
-const SNAPSHOT_PATIENCE: Duration = Duration::from_millis(20);
 
 /// A parker, and what wakes it: the target of a shard's doorbell.
 pub(crate) fn parker() -> (Parker, Waker) {
@@ -62,6 +60,8 @@ struct Seen {
     /// A request that was not answered in time.
     pending: Option<Receiver<Box<Histograms>>>,
     thread: Option<JoinHandle<Box<Histograms>>>,
+    /// The thread ended by a panic.
+    died: bool,
 }
 
 impl Worker {
@@ -83,9 +83,11 @@ impl Worker {
             // Dropped last, however the thread ends.
             let _alive: Sender<()> = alive;
             let pin = pin(core);
-            // Nobody listens if the start has failed by now: then the engine closes this shard too.
-            match make(requests, publish) {
+            let made = catch_unwind(AssertUnwindSafe(|| make(requests, publish)))
+                .unwrap_or_else(|panic| Err(message_of(panic).into()));
+            match made {
                 Ok(made) => {
+                    // Nobody listens if the start has failed by now: then this shard is closed too.
                     let _ = report.send(Ok(pin));
                     made.run(&idle, &parker)
                 }
@@ -101,7 +103,8 @@ impl Worker {
             .map_err(|source| StartError::Thread { shard: shard.index(), source })?;
         let largest = plan.batcher.sizing.largest();
         let sum = Histograms::new(largest);
-        let seen = Mutex::new(Seen { sum, largest, pending: None, thread: Some(thread) });
+        let seen =
+            Mutex::new(Seen { sum, largest, pending: None, thread: Some(thread), died: false });
         Ok(Self { control, counters, pin: Pin::None, started, ended, seen })
     }
 
@@ -122,44 +125,69 @@ impl Worker {
         self.ended.recv_timeout(within) != Err(RecvTimeoutError::Timeout)
     }
 
-    /// The counters that the shard published last.
+    /// The counters as the shard last told them.
     pub(crate) fn counters(&self) -> Counters {
         let mut words = [0; Counters::WORDS];
-        self.counters.read(&mut words);
-        Counters::read(&words)
+        let progress = self.counters.read(&mut words);
+        let mut counters = Counters::read(&words);
+        counters.advance(progress);
+        counters
     }
 
-    /// Everything that is known of the shard. `ask` brings it a request and knocks.
-    pub(crate) fn state(&self, ask: impl FnOnce(Control) -> bool) -> (Counters, Histograms, Pin) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = self.ended.try_recv() == Err(TryRecvError::Disconnected);
-        seen.collect(ended, ask);
-        (self.counters(), seen.sum.clone(), self.pin)
+    /// Asks for what the shard has seen, to be found at the next knock.
+    pub(crate) fn ask_for_histograms(&self) {
+        let mut seen = self.seen();
+        if seen.pending.is_none() {
+            let (reply, answer) = bounded(1);
+            let fresh = Box::new(Histograms::new(seen.largest));
+            seen.pending = self.ask(Control::Swap(fresh, reply)).then_some(answer);
+        }
+    }
+
+    /// Everything that is known of the shard. Waits for its answer at most so long; what comes later
+    /// is found the next time.
+    pub(crate) fn state(&self, within: Duration) -> (Counters, Histograms, Pin) {
+        let mut seen = self.seen();
+        if let Some(answer) = seen.pending.take() {
+            match answer.recv_timeout(within) {
+                Ok(histograms) => seen.sum.add(&histograms),
+                Err(RecvTimeoutError::Timeout) => seen.pending = Some(answer),
+                Err(RecvTimeoutError::Disconnected) => {}
+            }
+        }
+        if self.ended.try_recv() == Err(TryRecvError::Disconnected) {
+            seen.join();
+        }
+        let mut counters = self.counters();
+        counters.stopped_shards = counters.stopped_shards.max(u64::from(seen.died));
+        (counters, seen.sum.clone(), self.pin)
+    }
+
+    /// Whether the thread has ended by a panic: a fault of the engine, since user code's panics are
+    /// caught. Only after [`await_end`](Self::await_end).
+    pub(crate) fn has_died(&self) -> bool {
+        let mut seen = self.seen();
+        seen.join();
+        seen.died
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Seen {
-    /// Collects what the shard has seen since the last time, if it answers soon or has ended.
-    fn collect(&mut self, ended: bool, ask: impl FnOnce(Control) -> bool) {
-        if !ended && self.pending.is_none() {
-            let (reply, answer) = bounded(1);
-            let asked = ask(Control::Swap(Box::new(Histograms::new(self.largest)), reply));
-            self.pending = asked.then_some(answer);
-        }
-        if let Some(answer) = self.pending.take() {
-            match answer.recv_timeout(SNAPSHOT_PATIENCE) {
-                Ok(seen) => self.sum.add(&seen),
-                Err(RecvTimeoutError::Timeout) => self.pending = Some(answer),
-                Err(RecvTimeoutError::Disconnected) => {}
+    /// Joins a thread that has ended: it still takes a moment until it is finished, and its last
+    /// histograms are needed now.
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            match thread.join() {
+                Ok(histograms) => self.sum.add(&histograms),
+                Err(panic) => {
+                    tracing::error!(panic = message_of(panic), "a shard's thread panicked");
+                    self.died = true;
+                }
             }
-        }
-        // A thread that has ended still takes a moment until it is finished, and its last histograms
-        // are needed now: joining it waits for no more than that.
-        if ended
-            && let Some(thread) = self.thread.take()
-            && let Ok(seen) = thread.join()
-        {
-            self.sum.add(&seen);
         }
     }
 }

@@ -119,7 +119,7 @@ fn with_more_threads_than_cores_the_plan_says_which_idle_strategy_it_chose_and_w
     let said = plan.to_string();
     let idle = said.lines().find(|line| line.starts_with("idle")).expect("the plan says");
     assert!(idle.contains("spin 1µs, yield 20µs, then park"), "{idle}");
-    let why = format!("1 shards and {lanes} producers share {cores} cores");
+    let why = format!("1 shard and {lanes} producers share {cores} cores");
     assert!(idle.contains(&why), "{idle}");
 }
 

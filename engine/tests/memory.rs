@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::testing::Stepped;
+use engine::testing::{self, Stepped};
 use engine::{
     Batch, Builder, Engine, Handler, Item, Plan, Producer, Settled, Shards, Sizing, Verdict,
 };
@@ -359,4 +359,33 @@ fn pushes_that_wait_for_a_stuck_handler_take_no_more_memory() {
     });
     let last = engine.shutdown(Duration::from_secs(30)).expect("it drains");
     assert_eq!((last.accepted, last.done), (101_025, 101_025), "{last}");
+}
+
+#[test]
+fn trying_a_handler_on_batches_gives_back_all_that_it_takes() {
+    let _turn = turn();
+    let try_one = |round: u64| {
+        // Of every size up to a large one.
+        let items = 1 + round * 37 % 5_000;
+        let rows = (0..items).map(|_| Row::of(round)).collect();
+        let outcomes = testing::with_batch(rows, |batch| match round % 4 {
+            0 => batch.settle_each(|row| Verdict::<_, ()>::Done(row.key)),
+            1 => batch.settle_owned(|row| Ok(row.key)),
+            2 => batch.settle_all(|key, _| Ok(key)),
+            // Half of them: the rest stays in the batch, and goes with it.
+            _ => batch.settle_bulk(|key, rows, verdicts| {
+                (0..rows.len()).step_by(2).for_each(|at| verdicts.set(at, Verdict::Done(key)));
+            }),
+        });
+        assert_eq!(outcomes.len() as u64, items);
+        assert_eq!(outcomes[0], Ok(round));
+    };
+    try_one(0);
+    let (before, resident_before) = (held(), resident());
+    (0..2_000).for_each(try_one);
+    assert!(held() - before <= RUNNER, "{} bytes more", held() - before);
+    if let (Some(before), Some(now)) = (resident_before, resident()) {
+        // The allocator keeps some for later.
+        assert!(now - before <= 16 << 20, "{} bytes more in memory", now - before);
+    }
 }

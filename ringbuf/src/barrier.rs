@@ -26,6 +26,7 @@ use crate::sync::{Ordering, fence};
 
 #[cfg(all(target_os = "linux", not(tidegate_loom), not(miri)))]
 mod imp {
+    use std::io::Write;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, Ordering, fence};
 
@@ -93,11 +94,63 @@ mod imp {
     pub(super) fn heavy() {
         fence(Ordering::SeqCst);
         if ASYMMETRIC.load(Ordering::Relaxed) {
-            // Going on without the barrier would lose a wake-up some day, silently.
-            assert!(
-                membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED),
-                "membarrier was accepted at the start and is refused now"
-            );
+            interrupt_all();
+        }
+    }
+
+    /// How often a barrier that the kernel has no memory for at the moment is asked for again.
+    const ATTEMPTS: usize = 1_000;
+
+    /// The barrier of the kernel, which has accepted it once.
+    fn interrupt_all() {
+        for _ in 0..ATTEMPTS {
+            if membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+                return;
+            }
+            if !passes(std::io::Error::last_os_error().raw_os_error()) {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        give_up();
+    }
+
+    /// Whether the kernel's refusal may pass: interrupted, or short of memory.
+    fn passes(error: Option<i32>) -> bool {
+        matches!(error, Some(libc::EINTR | libc::ENOMEM | libc::EAGAIN))
+    }
+
+    /// Without the barrier a wake-up or an item would be lost some day, silently. And with it there
+    /// is no going back: the light sides of other threads have gone without a fence already. Nor
+    /// may this unwind: a close that stops halfway leaves its producers spinning for a final head.
+    #[cold]
+    fn give_up() -> ! {
+        let error = std::io::Error::last_os_error();
+        // All that can still be done is to say why; where even that fails there is nobody to tell.
+        let _ = writeln!(
+            std::io::stderr(),
+            "ringbuf: membarrier(2) was accepted when the first ring was built and is refused now \
+             ({error}): a system-call filter that is put on a process must be there before"
+        );
+        std::process::abort()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_refusal_that_may_pass_is_told_from_one_that_stays() {
+            assert!(passes(Some(libc::EINTR)) && passes(Some(libc::ENOMEM)));
+            assert!(!passes(Some(libc::EPERM)) && !passes(Some(libc::ENOSYS)) && !passes(None));
+        }
+
+        #[test]
+        fn the_barrier_of_the_kernel_is_there_again_and_again() {
+            prepare();
+            if is_asymmetric() {
+                (0..100).for_each(|_| interrupt_all());
+            }
         }
     }
 
@@ -161,6 +214,11 @@ pub(crate) fn heavy() {
 /// going to sleep, closing or waiting for room costs a system call that briefly interrupts the
 /// cores on which this process runs. False elsewhere: a push then has a full fence. To be asked
 /// after a ring or lanes were built.
+///
+/// The first ring that a process builds decides, for good. A filter of system calls (seccomp) that
+/// refuses `membarrier` is respected if it is there by then; one that is put on later and refuses
+/// what was granted ends the process with a message, since pushes have relied on it by then. So
+/// install the filter first, or let `membarrier` through.
 pub fn pushes_without_fence() -> bool {
     imp::is_asymmetric()
 }

@@ -515,12 +515,16 @@ impl<T> Head<T> {
     fn release(&self) {
         // Release [freed]: the producer sees that the items were moved out.
         self.core.head.store(self.head, Ordering::Release);
-        self.core.rare.room.wake();
+        self.wake_waiter();
     }
 
     /// Looks at the tail for the last time, after the consumer's word that it has closed and a
     /// heavy barrier. `reach` may draw the line earlier: it is given this end and that tail.
-    /// Publishes the final head and wakes whoever waits for room. Does nothing the second time.
+    /// Publishes the final head. Does nothing the second time.
+    ///
+    /// Whoever waits for room is still to be woken ([`wake_waiter`](Self::wake_waiter)), once all
+    /// rings that close together have their final heads: waking runs foreign code, and a producer
+    /// that has seen the close spins until its final head is there.
     pub(crate) fn finish(&mut self, reach: impl FnOnce(&Self, u64) -> u64) {
         if self.finished {
             return;
@@ -531,6 +535,10 @@ impl<T> Head<T> {
         self.tail_seen = reach(self, tail).clamp(self.head, tail);
         // Release [final]: `reach` may have looked at what goes back to the producer now.
         self.core.rare.final_head.store(self.tail_seen, Ordering::Release);
+    }
+
+    /// Wakes the producer if it waits for room; of the calls that follow one event, the first does.
+    pub(crate) fn wake_waiter(&self) {
         self.core.rare.room.wake();
     }
 

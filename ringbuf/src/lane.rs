@@ -5,6 +5,7 @@ use crate::doorbell::Doorbell;
 use crate::ends::Tail;
 use crate::error::{Closed, PushError};
 use crate::matrix::{LanesConfig, Matrix, fixed_heap_bytes, lane_heap_bytes};
+use crate::panics::FirstPanic;
 use crate::side::{Mark, SideTail};
 use crate::sync::Arc;
 use crate::wake;
@@ -114,19 +115,39 @@ impl<T, M> LaneCell<T, M> {
         if self.bell.is_closed() { PushError::Closed(item) } else { PushError::Full(item) }
     }
 
+    /// Rings, also when the shard has closed, which does no harm. When `now` panics, what was
+    /// published and not accepted is dropped, and the ends are in order for the next push.
+    fn ring(&mut self, now: impl FnOnce() -> u64) {
+        struct OnPanic<'a, T, M>(&'a mut LaneCell<T, M>);
+
+        impl<T, M> Drop for OnPanic<'_, T, M> {
+            fn drop(&mut self) {
+                if self.0.bell.is_closed() {
+                    self.0.items.settle();
+                    self.0.marks.settle();
+                    self.0.items.discard();
+                    self.0.marks.discard();
+                }
+            }
+        }
+
+        let on_panic = OnPanic(self);
+        on_panic.0.bell.ring(now);
+        std::mem::forget(on_panic);
+    }
+
     /// Sees to a shard that sleeps or has closed, after the light barrier: rings, and returns how
     /// many of the published items go back (they are staged again).
     #[cold]
     fn attend(&mut self, now: impl FnOnce() -> u64) -> usize {
-        // Whoever rings also when it has closed does no harm.
-        self.bell.ring(now);
+        self.ring(now);
         if self.bell.is_closed() { self.items.settle() } else { 0 }
     }
 
     /// As [`attend`](Self::attend), for a mark that stands alone.
     #[cold]
     fn attend_mark(&mut self, now: impl FnOnce() -> u64) -> Option<M> {
-        self.bell.ring(now);
+        self.ring(now);
         if !self.bell.is_closed() {
             return None;
         }
@@ -380,11 +401,14 @@ impl<T, M> Lane<T, M> {
 
 impl<T, M> Drop for Lane<T, M> {
     fn drop(&mut self) {
+        let mut panics = FirstPanic::default();
         for shard in 0..self.cells.len() {
             // A waker left behind would wake somebody for nothing.
-            self.stop_waiting(shard).run();
+            let errand = self.stop_waiting(shard);
+            panics.run(|| errand.run());
         }
         self.matrix.hand_back(self.index);
+        panics.resume();
     }
 }
 
@@ -484,8 +508,11 @@ impl<T, M> Drop for LaneRun<'_, T, M> {
             let cell = &mut cells[shard];
             if committed {
                 // Only when `now` has panicked at another shard: the items are published, so
-                // these shards must be woken all the same.
-                cell.bell.ring(|| 0);
+                // these shards must be woken all the same, and what closed ones have not
+                // accepted is dropped.
+                if cell.attend(|| 0) > 0 {
+                    cell.items.discard();
+                }
             } else {
                 cell.items.discard();
             }

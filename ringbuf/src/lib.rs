@@ -32,7 +32,7 @@
 //!
 //! | floor | files |
 //! |---|---|
-//! | 0 | `error`, `sync` (the only door to atomics, cells, fences, locks) |
+//! | 0 | `error`, `panics` (going on after a panic of foreign code), `sync` (the only door to atomics, cells, fences, locks) |
 //! | 1 | `barrier` (a store-load fence that only the rare side pays for), `slots` (raw storage), `seqlock`, `wake`, `waiters` |
 //! | 2 | `wake_slot` (where one waiter leaves its waker), `doorbell` |
 //! | 3 | `ends` (the two ends of a ring, and the close race) |
@@ -41,6 +41,9 @@
 //! | 6 | `shard_lanes` |
 //! | 7 | `lane` |
 //! | 8 | `lanes`, `shared` |
+//!
+//! Numbers of items are 64-bit atomics, so a target needs those (`target_has_atomic = "64"`): every
+//! 64-bit target has them and most 32-bit ones do; where they are missing this crate does not compile.
 //!
 //! Every ordering that is not `Relaxed` belongs to a pair with a name in brackets, like
 //! `[filled]`, and every protocol has a model that fails when the ordering is taken away.
@@ -53,6 +56,7 @@ mod error;
 mod lane;
 mod lanes;
 mod matrix;
+mod panics;
 mod ring;
 mod run;
 mod seqlock;
@@ -71,7 +75,7 @@ pub use doorbell::{Doorbell, LATEST_RING};
 pub use error::{Closed, Full, PushError};
 pub use lane::{Lane, LaneRun, Lanes};
 pub use lanes::lanes;
-pub use matrix::{LANES_MAX, LanesConfig};
+pub use matrix::{LANES_MAX, LanesConfig, SHARDS_MAX};
 pub use ring::{Consumer, Producer, ring};
 pub use run::{Fill, Run};
 pub use seqlock::{SeqlockReader, SeqlockWriter, seqlock};

@@ -11,10 +11,16 @@ use std::task::Waker;
 /// The most lanes there can be.
 pub const LANES_MAX: usize = 1024;
 
+/// The most shards there can be.
+pub const SHARDS_MAX: usize = 4096;
+
+// So that no number of rings overflows, whatever the configuration.
+const _: () = assert!(LANES_MAX.checked_mul(SHARDS_MAX).is_some());
+
 /// How large a set of lanes is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LanesConfig {
-    /// How many consumers there are; at least 1.
+    /// How many consumers there are; 1 to [`SHARDS_MAX`].
     pub shards: usize,
     /// How many producers there may be at once; 1 to [`LANES_MAX`].
     pub lanes: usize,
@@ -28,7 +34,11 @@ pub struct LanesConfig {
 
 impl LanesConfig {
     fn checked(self) -> Self {
-        assert!(self.shards > 0, "lanes need at least 1 shard, not 0");
+        assert!(
+            (1..=SHARDS_MAX).contains(&self.shards),
+            "there can be 1 to {SHARDS_MAX} shards, not {}",
+            self.shards
+        );
         assert!(
             (1..=LANES_MAX).contains(&self.lanes),
             "there can be 1 to {LANES_MAX} lanes, not {}",

@@ -12,6 +12,7 @@
 use crate::barrier::{heavy, light};
 use crate::ends::{Core, Head, Tail};
 use crate::error::{Closed, PushError};
+use crate::panics::FirstPanic;
 use crate::wake;
 use std::task::{Poll, Waker};
 
@@ -161,8 +162,10 @@ impl<T> Producer<T> {
 
 impl<T> Drop for Producer<T> {
     fn drop(&mut self) {
-        self.tail.stop_waiting().run();
+        let errand = self.tail.stop_waiting();
         self.tail.core().set_gone();
+        // Last: a waker's drop is foreign code, and may panic.
+        errand.run();
     }
 }
 
@@ -227,7 +230,7 @@ impl<T> Consumer<T> {
 
     /// Accepts nothing more: what was pushed so far stays to be taken, and every later push gives
     /// its item back. Wakes a producer that waits for room. Costs a heavy barrier; does nothing
-    /// the second time.
+    /// the second time. Should the waker panic, the ring is closed all the same.
     pub fn close(&mut self) {
         if self.head.core().is_closed() {
             return;
@@ -236,12 +239,16 @@ impl<T> Consumer<T> {
         // Between the word that we have closed and the last look at the tail.
         heavy();
         self.head.finish(|_, tail| tail);
+        // Last, since it may run foreign code and that may panic.
+        self.head.wake_waiter();
     }
 }
 
 impl<T> Drop for Consumer<T> {
     fn drop(&mut self) {
-        self.close();
-        self.head.discard();
+        let mut panics = FirstPanic::default();
+        panics.run(|| self.close());
+        panics.run(|| self.head.discard());
+        panics.resume();
     }
 }

@@ -13,6 +13,10 @@
 //! reader.read(&mut block);
 //! assert_eq!(block, [1, 2, 3]);
 //! ```
+//!
+//! Beside the block stands one number, its *progress*: what has changed since, where writing the
+//! whole block each time would cost too much. One plain store moves it on; the next block begins
+//! with a progress of 0, and a reader never sees one block with the progress of another.
 
 use crate::sync::{Arc, AtomicU64, Ordering, fence, pause};
 use crossbeam_utils::CachePadded;
@@ -22,6 +26,8 @@ struct Shared {
     /// Odd while the words are being written; grows by 2 with each block.
     version: CachePadded<AtomicU64>,
     words: Box<[AtomicU64]>,
+    /// Since the block with this version.
+    progress: AtomicU64,
 }
 
 /// The one end that publishes blocks. Dropping it leaves the last block readable.
@@ -42,6 +48,7 @@ pub fn seqlock(words: usize) -> (SeqlockWriter, SeqlockReader) {
     let shared = Arc::new(Shared {
         version: CachePadded::new(AtomicU64::new(0)),
         words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+        progress: AtomicU64::new(0),
     });
     (SeqlockWriter { shared: Arc::clone(&shared), version: 0 }, SeqlockReader { shared })
 }
@@ -60,9 +67,18 @@ impl SeqlockWriter {
         for (place, word) in self.shared.words.iter().zip(block) {
             place.store(*word, Ordering::Relaxed);
         }
+        self.shared.progress.store(0, Ordering::Relaxed);
         self.version += 2;
         // Release [whole]: a reader that starts from this number sees all words of this block.
         self.shared.version.store(self.version, Ordering::Release);
+    }
+
+    /// Says how far things have come since the last block. One plain store.
+    #[inline]
+    pub fn progress(&mut self, progress: u64) {
+        // Relaxed: whoever sees it together with an older block finds the version changed, by the
+        // fence of [torn] that came before it.
+        self.shared.progress.store(progress, Ordering::Relaxed);
     }
 
     /// How many words a block has.
@@ -72,38 +88,43 @@ impl SeqlockWriter {
 }
 
 impl SeqlockReader {
-    /// Copies the latest block. Tries again while the writer is in the middle of one, so it can
-    /// be kept waiting by a writer that does nothing else, and yields its core meanwhile.
+    /// Copies the latest block, and returns how far things have come since. Tries again while the
+    /// writer is in the middle of one, so it can be kept waiting by a writer that does nothing
+    /// else, and yields its core meanwhile.
     ///
     /// # Panics
     /// If `block` has not as many words as the lock was made for.
-    pub fn read(&self, block: &mut [u64]) {
+    pub fn read(&self, block: &mut [u64]) -> u64 {
         let mut round = 0;
-        while !self.try_read(block) {
+        loop {
+            if let Some(progress) = self.try_read(block) {
+                return progress;
+            }
             pause(round);
             round += 1;
         }
     }
 
-    /// Copies the latest block, unless the writer is in the middle of one: then `false`, and what
-    /// is in `block` means nothing.
+    /// As [`read`](Self::read), unless the writer is in the middle of a block: then `None`, and
+    /// what is in `block` means nothing.
     ///
     /// # Panics
     /// If `block` has not as many words as the lock was made for.
-    pub fn try_read(&self, block: &mut [u64]) -> bool {
+    pub fn try_read(&self, block: &mut [u64]) -> Option<u64> {
         assert_eq!(block.len(), self.shared.words.len(), "a block has one fixed number of words");
         // Acquire [whole]: the words below are at least those of the block with this number.
         let before = self.shared.version.load(Ordering::Acquire);
         if before % 2 == 1 {
-            return false;
+            return None;
         }
         for (word, place) in block.iter_mut().zip(&self.shared.words) {
             *word = place.load(Ordering::Relaxed);
         }
+        let progress = self.shared.progress.load(Ordering::Relaxed);
         // Acquire [torn]: if any word above came from a later block, the look below finds the
         // number changed.
         fence(Ordering::Acquire);
-        self.shared.version.load(Ordering::Relaxed) == before
+        (self.shared.version.load(Ordering::Relaxed) == before).then_some(progress)
     }
 
     /// How many words a block has.
@@ -132,7 +153,7 @@ mod tests {
         writer.publish(&[3, 4]);
         drop(writer);
         let mut block = [0; 2];
-        assert!(reader.try_read(&mut block));
+        assert!(reader.try_read(&mut block).is_some());
         assert_eq!(block, [3, 4]);
     }
 

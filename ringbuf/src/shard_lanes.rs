@@ -5,6 +5,7 @@ use crate::claim::{Claim, Here};
 use crate::doorbell::Doorbell;
 use crate::ends::Head;
 use crate::matrix::Matrix;
+use crate::panics::FirstPanic;
 use crate::run::Run;
 use crate::side::SideHead;
 use crate::sync::Arc;
@@ -142,30 +143,14 @@ impl<T, M> ShardLanes<T, M> {
     /// is an item or a mark: then the shard is awake again, and the bell's time of a ring in
     /// between is lost.
     ///
-    /// A shard that leaves items in its lanes and yet wants to sleep takes
-    /// [`lie_down_unless_new`](Self::lie_down_unless_new). After either has returned `true`,
-    /// [`get_up`](Self::get_up) must follow when the thread is awake, whatever woke it. Costs a
-    /// heavy barrier and a look at every lane.
+    /// After this has returned `true`, [`get_up`](Self::get_up) must follow when the thread is awake,
+    /// whatever woke it. Costs a heavy barrier and a look at every lane.
     pub fn lie_down(&mut self) -> bool {
-        self.lie_down_if(|cell| cell.items.look() == 0 && cell.marks.look() == 0)
-    }
-
-    /// As [`lie_down`](Self::lie_down), for a shard that leaves items where they are on purpose:
-    /// `true` if nothing has come since it last looked at each lane.
-    pub fn lie_down_unless_new(&mut self) -> bool {
-        self.lie_down_if(|cell| {
-            let seen = (cell.items.tail_seen(), cell.marks.tail_seen());
-            cell.items.look();
-            cell.marks.look();
-            seen == (cell.items.tail_seen(), cell.marks.tail_seen())
-        })
-    }
-
-    fn lie_down_if(&mut self, nothing: impl Fn(&mut ShardCell<T, M>) -> bool) -> bool {
         // Passes the heavy barrier; what follows therefore sees all that was pushed by anyone who
         // found the shard awake, the claims of their lanes included.
         self.bell.lie_down();
         let lanes = self.matrix.ever_used();
+        let nothing = |cell: &mut ShardCell<T, M>| cell.items.look() == 0 && cell.marks.look() == 0;
         let sleeps = self.cells[..lanes].iter_mut().all(nothing);
         if !sleeps {
             self.bell.get_up();
@@ -187,6 +172,8 @@ impl<T, M> ShardLanes<T, M> {
     /// Accepts nothing more: what was pushed so far stays to be taken, and every later push gives
     /// its item back, also through lanes that are claimed later. Wakes everyone who waits for
     /// room. Costs a heavy barrier and a look at every lane; does nothing the second time.
+    ///
+    /// Should wakers panic, everyone is woken all the same, and then the first panic goes on.
     pub fn close(&mut self) {
         if self.closed {
             return;
@@ -199,6 +186,13 @@ impl<T, M> ShardLanes<T, M> {
             cell.items.finish(|_, tail| tail);
             cell.marks.finish(cell.items.tail_seen());
         }
+        // Only now: a waker is foreign code and may panic, and by now every producer can settle.
+        let mut panics = FirstPanic::default();
+        for cell in &self.cells {
+            panics.run(|| cell.items.wake_waiter());
+            panics.run(|| cell.marks.wake_waiter());
+        }
+        panics.resume();
     }
 
     /// Whether this shard has closed and taken all that it had accepted, items and marks.
@@ -209,11 +203,13 @@ impl<T, M> ShardLanes<T, M> {
 
 impl<T, M> Drop for ShardLanes<T, M> {
     fn drop(&mut self) {
-        self.close();
+        let mut panics = FirstPanic::default();
+        panics.run(|| self.close());
         for cell in &mut self.cells {
-            cell.items.discard();
-            cell.marks.discard();
+            panics.run(|| cell.items.discard());
+            panics.run(|| cell.marks.discard());
         }
+        panics.resume();
     }
 }
 

@@ -79,11 +79,6 @@ impl<M> SideHead<M> {
         self.head.look()
     }
 
-    /// The number of marks known of, taken ones included.
-    pub(crate) fn tail_seen(&self) -> u64 {
-        self.head.tail_seen()
-    }
-
     /// After the items' final head was drawn: draws the line between the marks of accepted items
     /// and those that go back.
     pub(crate) fn finish(&mut self, final_head: u64) {
@@ -94,6 +89,10 @@ impl<M> SideHead<M> {
                 _ => tail,
             }
         });
+    }
+
+    pub(crate) fn wake_waiter(&self) {
+        self.head.wake_waiter();
     }
 
     pub(crate) fn is_drained(&self) -> bool {

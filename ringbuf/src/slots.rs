@@ -6,6 +6,7 @@
 
 use crate::sync::{Tracks, TracksView};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::{MaybeUninit, align_of, needs_drop, size_of};
 use std::ptr::{self, NonNull};
@@ -15,13 +16,18 @@ use std::slice;
 /// of 64 bytes lies in one line, and no two rings share one.
 const ALIGN: usize = 128;
 
+/// Items are owned, and are both put in and taken out, so `T` may not be exchanged for a subtype or
+/// a supertype: a producer of `&'static str` that passed for one of `&'a str` would put in what its
+/// consumer keeps for longer than it lives. A cell is what has both properties.
+type Owns<T> = PhantomData<Cell<T>>;
+
 /// The slots of one ring. Does not know which are filled: whoever owns it drops the items first.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     first: NonNull<T>,
     capacity: usize,
     tracks: Tracks,
-    owns: PhantomData<T>,
+    owns: Owns<T>,
 }
 
 // SAFETY: the slots are plain memory that owns its items; moving them to another thread moves
@@ -65,7 +71,12 @@ impl<T> Slots<T> {
 
     /// A way to the slots that is valid while `self` lives.
     pub(crate) fn view(&self) -> View<T> {
-        View { first: self.first, mask: self.capacity - 1, tracks: self.tracks.view() }
+        View {
+            first: self.first,
+            mask: self.capacity - 1,
+            tracks: self.tracks.view(),
+            reaches: PhantomData,
+        }
     }
 }
 
@@ -101,6 +112,7 @@ pub(crate) struct View<T> {
     first: NonNull<T>,
     mask: usize,
     tracks: TracksView,
+    reaches: Owns<T>,
 }
 
 impl<T> Clone for View<T> {

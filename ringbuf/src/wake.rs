@@ -19,8 +19,10 @@ impl Wake for Parker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Release [notified]: the sleeper sees what was done before it was woken.
-        self.notified.store(true, Ordering::Release);
+        // Release [notified]: the sleeper sees what was done before it was woken. And a
+        // read-modify-write, so that a second wake before the first is taken hands on what the
+        // first waker did too: the sleeper takes both with one look.
+        self.notified.swap(true, Ordering::Release);
         self.parking.unpark();
     }
 }

@@ -34,8 +34,9 @@ impl Errand {
     /// Wakes who is to be woken, and drops wakers that were displaced.
     pub(crate) fn run(self) {
         if let Some(waker) = self.wake {
-            // Whoever is waking is about to be done with it.
-            pause(0);
+            // Whoever is waking is about to be done with it, unless it lost its core: give it ours
+            // rather than spin.
+            pause(7);
             waker.wake();
         }
     }
@@ -53,17 +54,22 @@ impl Errand {
 
 /// A place for one waiter's waker.
 ///
-/// One waiter at a time (the ends of a ring see to that); any number of threads may wake.
+/// One waiter at a time and one waker at a time: the two ends of a ring, each of which belongs to
+/// one thread at a time and is handed over with an order. (With two threads that wake at once, one
+/// that finds nobody any more could hide from the waiter, by its own EMPTY, that the other has moved
+/// the waker out.)
 #[derive(Debug)]
 pub(crate) struct WakeSlot {
     state: AtomicU64,
     waker: UnsafeCell<Option<Waker>>,
 }
 
-// SAFETY: the cell is touched only by the thread that moved `state` from EMPTY or SET to WRITING,
-// until it leaves that state, and by the one whose WAKING met SET, until it stores EMPTY; each
-// such change is one atomic step, so there is one such thread at a time, ordered by [left] and
-// [taken]. A `Waker` may be used and dropped by any thread.
+// SAFETY: the cell is touched only by the waiter, from when it moved `state` from EMPTY or SET to
+// WRITING until it leaves that state, and by the one waker, from when its WAKING met SET until it
+// stores EMPTY; each such change is one atomic step, so only one of the two is there at a time,
+// ordered by [left] and [taken]. That there is one waiter and one waker at a time, ordered among
+// their kind, is what the ends of a ring guarantee: both functions are reached through a `Tail` or
+// a `Head` alone. A `Waker` may be used and dropped by any thread.
 unsafe impl Sync for WakeSlot {}
 // SAFETY: a `Waker` may move between threads, and so may the atomic.
 unsafe impl Send for WakeSlot {}
@@ -118,13 +124,14 @@ impl WakeSlot {
     /// Ends WRITING with an empty cell.
     fn empty(&self) -> Option<Waker> {
         let waker = self.replace(None);
-        // Relaxed: the next to touch the cell is the waiter itself. A swap, since another thread may
-        // be adding WAKING at this moment: two read-modify-writes have one order that all see.
-        self.state.swap(EMPTY, Ordering::Relaxed);
+        // Relaxed: the next to touch the cell is the waiter itself. A plain store, though the waker
+        // may be adding WAKING at this moment: where that bit comes before, it is ours to lose, since
+        // the waiter wakes itself or waits no more; where it comes after, it meets EMPTY.
+        self.state.store(EMPTY, Ordering::Relaxed);
         waker
     }
 
-    /// Wakes the waiter, if there is one. Lock-free; without a waiter a light barrier and a load.
+    /// Wakes the waiter, if there is one. Not for two threads at once. Lock-free; without a waiter a light barrier and a load.
     #[inline]
     pub(crate) fn wake(&self) {
         // Between the event and looking for a waiter.
@@ -145,9 +152,10 @@ impl WakeSlot {
                     waker.wake();
                 }
             }
-            // Nobody any more. A waiter who comes now meets WAKING and looks again.
+            // Nobody any more. A waiter who comes now meets WAKING and looks again. Relaxed: the
+            // waiter has emptied the cell itself.
             EMPTY => self.state.store(EMPTY, Ordering::Relaxed),
-            // WRITING: the waiter finds WAKING when it is done. WAKING: another is at it.
+            // WRITING: the waiter finds WAKING when it is done, be it ours or one we left before.
             _ => {}
         }
     }

@@ -59,8 +59,11 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         self.urgent = urgent;
     }
 
+    /// Looks at a bounded number of records: most may be idle, and what is overdue must not wait for a
+    /// walk through all of them.
     fn seal_swept(&mut self, trigger: Trigger) {
-        while self.ready.room() > 0 {
+        let most = self.ready.room();
+        for _ in 0..most {
             match self.groups.pop_opened() {
                 Some(index) => self.seal(index, trigger),
                 None => {

@@ -19,3 +19,4 @@ mod shallow;
 mod shutdown;
 mod twin;
 mod witness;
+mod wrong_key;

@@ -1,12 +1,15 @@
 //! G7: panics of handlers, and of what is dropped, stay inside.
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use engine::testing::{self, Stepped};
-use engine::{Batch, Engine, Failure, Handler, Item, Settled, Sizing, Verdict};
+use engine::{
+    AfterPanic, Batch, Builder, Engine, Failure, Handler, Item, Settled, Sizing, Snapshot,
+    StartError, Verdict,
+};
 
-use crate::witness::{Deed, Planted, Style, Witness, assert_at_rest, panic_quietly};
+use crate::witness::{Deed, LONG, Planted, Style, Witness, assert_at_rest, panic_quietly};
 
 /// One batch of five; the third panics.
 fn five_with_a_panic(style: Style) -> (Witness, engine::Snapshot) {
@@ -134,25 +137,14 @@ fn a_bulk_call_that_decides_nothing_fails_its_items_as_undecided() {
     assert_eq!(outcomes, [Err(Failure::Undecided); 2]);
 }
 
-thread_local! {
-    static BOMBS: Cell<usize> = const { Cell::new(0) };
-}
-
 /// Panics when it is dropped, with a payload that does the same, so many times over.
+#[derive(Clone)]
 struct Bomb(usize);
-
-impl Bomb {
-    fn new(fuse: usize) -> Self {
-        BOMBS.set(BOMBS.get() + 1);
-        Self(fuse)
-    }
-}
 
 impl Drop for Bomb {
     fn drop(&mut self) {
-        BOMBS.set(BOMBS.get() - 1);
         if self.0 > 0 && !std::thread::panicking() {
-            std::panic::resume_unwind(Box::new(Self::new(self.0 - 1)));
+            std::panic::resume_unwind(Box::new(Self(self.0 - 1)));
         }
     }
 }
@@ -179,23 +171,30 @@ impl Item for Shell {
 }
 
 struct Gunner {
-    bulk: bool,
+    style: Style,
     _bomb: Bomb,
 }
 
+const FUSE: usize = 3;
+
 impl Gunner {
-    fn verdict(shell: &Shell, fuse: usize) -> Verdict<Bomb, Bomb> {
+    fn result(shell: &Shell) -> Result<Bomb, Bomb> {
         match shell.loaded {
-            Loaded::Item => Verdict::Done(Bomb::new(0)),
-            Loaded::Reply => Verdict::Done(Bomb::new(fuse)),
-            Loaded::Error => Verdict::Failed(Bomb::new(fuse)),
-            Loaded::Payload => std::panic::resume_unwind(Box::new(Bomb::new(fuse))),
+            Loaded::Item => Ok(Bomb(0)),
+            Loaded::Reply => Ok(Bomb(FUSE)),
+            Loaded::Error => Err(Bomb(FUSE)),
+            Loaded::Payload => std::panic::resume_unwind(Box::new(Bomb(FUSE))),
             Loaded::Handler => panic_quietly(),
         }
     }
-}
 
-const FUSE: usize = 3;
+    fn verdict(shell: &Shell) -> Verdict<Bomb, Bomb> {
+        match Self::result(shell) {
+            Ok(reply) => Verdict::Done(reply),
+            Err(error) => Verdict::Failed(error),
+        }
+    }
+}
 
 impl Handler for Gunner {
     type Item = Shell;
@@ -203,41 +202,134 @@ impl Handler for Gunner {
     type Error = Bomb;
 
     fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
-        if self.bulk {
-            return batch.settle_bulk(|_, shells, verdicts| {
-                verdicts.set_rest(|at| Self::verdict(&shells[at], FUSE));
-            });
+        match self.style {
+            Style::Each => batch.settle_each(Self::verdict),
+            Style::Owned => batch.settle_owned(|shell| {
+                let result = Self::result(&shell);
+                // It is the handler's now; a panic of its `Drop` in here would be the handler's.
+                std::mem::forget(shell);
+                result
+            }),
+            Style::All => batch.settle_all(|_, shells| Self::result(&shells[0])),
+            Style::Bulk => batch.settle_bulk(|_, shells, verdicts| {
+                verdicts.set_rest(|at| Self::verdict(&shells[at]));
+            }),
         }
-        batch.settle_each(|shell| Self::verdict(shell, FUSE))
     }
 }
 
-/// G7: whatever panics in its `Drop`, and if what it panics with does so too: the verdict stands, the
-/// panic is counted, and the shard goes on.
+/// Eight items in batches of four, in which something panics in its `Drop`: what came of it.
+fn fire(loaded: Loaded, style: Style, after_panic: AfterPanic) -> Snapshot {
+    let of_handler = if loaded == Loaded::Handler { FUSE } else { 0 };
+    let builder = Engine::builder(move |_| Gunner { style, _bomb: Bomb(of_handler) });
+    let builder = builder.sizing(Sizing::Fixed(4)).after_panic(after_panic);
+    let mut engine = Stepped::new(builder).expect("allowed");
+    let mut producer = engine.producer().expect("a lane is free");
+    for _ in 0..8 {
+        let fuse = if loaded == Loaded::Item { FUSE } else { 0 };
+        let shell = Shell { _bomb: Bomb(fuse), loaded };
+        producer.try_push(shell).unwrap_or_else(|_| panic!("there is room"));
+    }
+    let settled = catch_unwind(AssertUnwindSafe(|| engine.settle()));
+    // The test's own runner must not meet such a payload.
+    assert!(settled.map_err(std::mem::forget).is_ok(), "{loaded:?}, {style:?}: got out");
+    let snapshot = engine.snapshot();
+    assert_at_rest(&snapshot, 8);
+    // The last handler goes with the engine, on this thread.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(engine))).map_err(std::mem::forget);
+    snapshot
+}
+
+const STYLES: [Style; 4] = [Style::Each, Style::Owned, Style::All, Style::Bulk];
+
+/// G7: an item, a reply or an error whose `Drop` panics, and if what it panics with does so too: the
+/// verdict stands, the panic is counted once, the batch is not split, and it is no panic of the
+/// handler, so that nothing is stopped or made anew for it.
 #[test]
-fn a_panic_in_drop_changes_no_verdict_and_gets_nowhere() {
-    let all = [Loaded::Item, Loaded::Reply, Loaded::Error, Loaded::Payload, Loaded::Handler];
-    for (loaded, bulk) in all.into_iter().flat_map(|loaded| [(loaded, false), (loaded, true)]) {
-        let of_handler = if loaded == Loaded::Handler { FUSE } else { 0 };
-        let builder = Engine::builder(move |_| Gunner { bulk, _bomb: Bomb::new(of_handler) });
-        let mut engine = Stepped::new(builder.sizing(Sizing::Fixed(4))).expect("allowed");
-        let mut producer = engine.producer().expect("a lane is free");
-        for _ in 0..8 {
-            let fuse = if loaded == Loaded::Item { FUSE } else { 0 };
-            let shell = Shell { _bomb: Bomb::new(fuse), loaded };
-            producer.try_push(shell).unwrap_or_else(|_| panic!("there is room"));
+fn a_panic_in_the_drop_of_an_item_a_reply_or_an_error_changes_nothing_but_its_count() {
+    for style in STYLES {
+        for after_panic in [AfterPanic::Rebuild, AfterPanic::Keep, AfterPanic::Stop] {
+            for loaded in [Loaded::Item, Loaded::Reply, Loaded::Error] {
+                let snapshot = fire(loaded, style, after_panic);
+                let what = format!("{loaded:?}, {style:?}, {after_panic:?}:\n{snapshot}");
+                let failed = if loaded == Loaded::Error { 8 } else { 0 };
+                assert_eq!((snapshot.done, snapshot.failed), (8 - failed, failed), "{what}");
+                let drops = match (loaded, style) {
+                    (Loaded::Item, Style::Owned) => 0,
+                    // One for all four of a batch.
+                    (Loaded::Reply | Loaded::Error, Style::All) => 2,
+                    _ => 8,
+                };
+                assert_eq!(snapshot.drop_panics, drops, "{what}");
+                assert_eq!((snapshot.handler_panics, snapshot.batches), (0, 2), "{what}");
+                assert_eq!(snapshot.stopped_shards, 0, "{what}");
+            }
         }
-        let settled = catch_unwind(AssertUnwindSafe(|| engine.settle()));
-        // The test's own runner must not meet such a payload.
-        assert!(settled.map_err(std::mem::forget).is_ok(), "{loaded:?}, bulk: {bulk}: got out");
-        let snapshot = engine.snapshot();
-        assert_at_rest(&snapshot, 8);
-        let failed = if matches!(loaded, Loaded::Item | Loaded::Reply) { 0 } else { 8 };
-        assert_eq!(snapshot.failed, failed, "{loaded:?}, bulk: {bulk}");
-        let panics = snapshot.handler_panics + snapshot.drop_panics;
-        assert!(panics >= if bulk { 2 } else { 8 }, "{loaded:?}, bulk: {bulk}: {snapshot}");
-        // The last handler goes with the engine, on this thread.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(engine))).map_err(std::mem::forget);
+    }
+}
+
+/// G7: a panic's payload, or the handler that goes for it, whose `Drop` panics: that panic gets
+/// nowhere, and is counted on its own.
+#[test]
+fn a_panic_in_the_drop_of_a_payload_or_of_a_handler_is_counted_beside_the_handlers_own() {
+    for style in STYLES {
+        // Item by item, or batch by batch.
+        let panics = if matches!(style, Style::Each | Style::Owned) { 8 } else { 2 };
+        for loaded in [Loaded::Payload, Loaded::Handler] {
+            let snapshot = fire(loaded, style, AfterPanic::Rebuild);
+            let what = format!("{loaded:?}, {style:?}:\n{snapshot}");
+            assert_eq!((snapshot.done, snapshot.failed), (0, 8), "{what}");
+            assert_eq!((snapshot.handler_panics, snapshot.batches), (panics, panics), "{what}");
+            assert_eq!((snapshot.drop_panics, snapshot.stopped_shards), (panics, 0), "{what}");
+        }
+    }
+}
+
+/// Hands over a gunner whose items' handlers panic; the factory throws bombs once it has made
+/// `made` of them.
+fn bombing_factory(made: usize) -> Builder<Gunner> {
+    let left = AtomicUsize::new(made);
+    Engine::builder(move |_| {
+        if left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_err() {
+            std::panic::resume_unwind(Box::new(Bomb(FUSE)));
+        }
+        Gunner { style: Style::Each, _bomb: Bomb(0) }
+    })
+    .pin(false)
+    .sizing(Sizing::Fixed(4))
+}
+
+fn eight_shells() -> impl Iterator<Item = Shell> {
+    (0..8).map(|_| Shell { _bomb: Bomb(0), loaded: Loaded::Handler })
+}
+
+/// G7: a factory may throw something whose `Drop` panics: the shard stops like for any other panic
+/// of a factory, what it holds fails, and the shutdown is a good one.
+#[test]
+fn a_factory_that_throws_what_panics_when_dropped_stops_the_shard_in_order() {
+    let mut engine = Stepped::new(bombing_factory(1)).expect("the first is made");
+    let mut producer = engine.producer().expect("a lane is free");
+    producer.push_run(&mut eight_shells()).expect("there is room");
+    let settled = catch_unwind(AssertUnwindSafe(|| engine.settle()));
+    assert!(settled.map_err(std::mem::forget).is_ok(), "it got out of a stepped engine");
+    let last = engine.shutdown();
+    assert_at_rest(&last, 8);
+    assert_eq!((last.failed, last.handler_panics, last.stopped_shards), (8, 1, 1), "{last}");
+
+    let engine = bombing_factory(1).start().expect("the first is made");
+    let mut producer = engine.producer().expect("a lane is free");
+    producer.push_run(&mut eight_shells()).expect("open");
+    let last = engine.shutdown(LONG).expect("the shard has stopped");
+    assert_at_rest(&last, 8);
+    assert_eq!((last.failed, last.handler_panics, last.stopped_shards), (8, 1, 1), "{last}");
+
+    let refusals = [
+        catch_unwind(|| bombing_factory(0).start().map(drop)),
+        catch_unwind(|| Stepped::new(bombing_factory(0)).map(drop)),
+    ];
+    for refused in refusals {
+        let Ok(refused) = refused.map_err(std::mem::forget) else { panic!("it got out") };
+        assert!(matches!(refused, Err(StartError::Factory { shard: 0, .. })), "{refused:?}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! G6: memory is fixed, and partial batches never sit on all of it.
 
-use engine::{Sizing, Trigger};
+use engine::{Patience, Sizing, Trigger};
 
-use crate::witness::{Dice, Style, Witness, assert_at_rest, assert_conserved};
+use crate::witness::{Dice, MILLISECOND, Style, Witness, assert_at_rest, assert_conserved};
 
 /// G6: one key more than may be open sends the oldest batch on its way.
 #[test]
@@ -112,4 +112,48 @@ fn after_pressure_by_many_keys_few_keys_fill_their_batches_again() {
         assert!(round < 2 || full >= 8, "round {round}: {full} full batches of {:?}", book.sizes());
     }
     assert_at_rest(&engine.shutdown(), seq);
+}
+
+/// G1, G6: a burst of hurried items through next to no memory, in one turn: deadlines brought forward
+/// and batches sent early work on the same few records, and each of those goes back once.
+#[test]
+fn bursts_of_hurried_items_through_little_memory_settle_each_item_once() {
+    const BURST: u64 = 400;
+    const KEYS: u64 = 10;
+    for seed in 0..300 {
+        let witness = Witness::new(Style::Each);
+        let mut engine = witness.stepped(|builder| {
+            let builder = builder.lane_items(512).open_items(8).open_keys(16);
+            builder.sizing(Sizing::Fixed(2))
+        });
+        let mut producer = engine.producer().expect("a lane is free");
+        let mut dice = Dice(seed);
+        for burst in 1..=3 {
+            for seq in (burst - 1) * BURST..burst * BURST {
+                let hurried = Patience::AtMost(MILLISECOND);
+                let patience = if seq % 4 == 3 { hurried } else { Patience::Engine };
+                let op = witness.op(0, dice.below(KEYS), seq).patience(patience);
+                producer.try_push(op).expect("there is room");
+            }
+            // The first turn takes as much as the memory lets it.
+            while engine.turn() {
+                let snapshot = engine.snapshot();
+                assert_conserved(&snapshot);
+                let (open, known) = (snapshot.open_batches, snapshot.known_keys);
+                assert!(open <= known && known <= KEYS, "seed {seed}: {open} of {known}");
+            }
+            let snapshot = engine.snapshot();
+            assert_eq!(snapshot.accepted, burst * BURST, "seed {seed}");
+            assert_eq!(snapshot.in_lanes + snapshot.ready, 0, "seed {seed}");
+            engine.advance(MILLISECOND);
+        }
+        let last = engine.shutdown();
+        assert_at_rest(&last, 3 * BURST);
+        assert_eq!(last.done, 3 * BURST, "seed {seed}");
+        assert!(last.known_keys <= KEYS && last.open_batches == 0, "seed {seed}: {last}");
+        assert_eq!(witness.book(|book| book.seen.len()) as u64, 3 * BURST, "seed {seed}");
+        witness.assert_in_order();
+        drop(producer);
+        witness.assert_nobody_lives();
+    }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use engine::testing::Stepped;
-use engine::{Builder, Idle, ProducerError, Shards, Sizing, StartError, Tiers, TiersError};
+use engine::{
+    Builder, Engine, Idle, Item, ProducerError, Shards, Sizing, StartError, Tiers, TiersError,
+};
 
 use crate::witness::{Recorder, Style, Witness};
 
@@ -113,6 +115,47 @@ fn memory_that_the_machine_does_not_have_is_refused_before_it_is_taken() {
             assert!(bytes > u128::from(memory) && bytes > part_bytes);
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// A mebibyte.
+struct Huge([u64; 1 << 17]);
+
+impl Item for Huge {
+    type Key<'a> = u64;
+
+    fn key(&self) -> u64 {
+        self.0[0]
+    }
+}
+
+/// More bytes than 64 bits count: the sum is refused like any other, in a checked build too.
+#[test]
+fn memory_beyond_what_can_be_counted_is_refused() {
+    let huge = || {
+        Engine::from_fn(|_, _: &[Huge]| Ok::<(), ()>(())).lanes(1_023).shards(Shards::Count(1_024))
+    };
+    let mut refusals = Vec::new();
+    for lane_items in [8_192, 1 << 24] {
+        let lanes = || huge().lane_items(lane_items);
+        let open = || lanes().open_keys(1 << 26).open_items(1 << 30);
+        refusals.extend([
+            lanes().plan().map(drop),
+            lanes().start().map(drop),
+            Stepped::new(lanes()).map(drop),
+            lanes().sizing(Sizing::Fixed(32_768)).start().map(drop),
+            open().start().map(drop),
+            open().sizing(Sizing::Fixed(32_768)).start().map(drop),
+            open().lane_marks(1 << 24).handle_lanes(1).start().map(drop),
+        ]);
+    }
+    for refused in refusals {
+        match refused {
+            Err(StartError::Memory { bytes, part_bytes, memory, .. }) => {
+                assert!(bytes >= part_bytes && bytes > u128::from(memory), "{bytes}, {part_bytes}");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -132,6 +132,38 @@ fn a_shutdown_past_its_limit_says_what_was_left_by_place() {
     }
 }
 
+/// G8: that is true too of a handler that was fast until it was not, with many batches before and
+/// more behind it in the same turn.
+#[test]
+fn a_handler_that_was_fast_and_then_gets_stuck_is_told_apart_from_what_it_did_before() {
+    const BATCHES: usize = 100;
+    for stuck_at in [1, 2, 9, 17, 64, 99, 100] {
+        let gate = Gate::default();
+        let door = gate.clone();
+        let mut calls = 0;
+        let engine = Engine::from_fn(move |_key, _rows: &[Row]| {
+            calls += 1;
+            if calls == stuck_at {
+                door.pass();
+            }
+            Ok::<(), ()>(())
+        });
+        let engine = engine.pin(false).open_keys(64).open_items(1_024).lane_items(1_024);
+        let engine = engine.sizing(Sizing::Fixed(2)).start().expect("allowed");
+        let mut producer = engine.producer().expect("a lane is free");
+        // One publication, and one turn that takes it all.
+        producer.push_run(&mut (0..2 * BATCHES as u64).map(Row)).expect("open");
+        gate.wait_until_entered();
+        let Err(ShutdownError::TimedOut { left, .. }) = engine.shutdown(Duration::ZERO) else {
+            panic!("the handler is still at the gate");
+        };
+        let behind = 2 * (BATCHES - stuck_at) as u64;
+        let expected = Left { in_lanes: 0, open: 0, ready: behind, in_handler: 2 };
+        assert_eq!(left, expected, "stuck at batch {stuck_at}");
+        gate.open();
+    }
+}
+
 /// G8: an engine that is dropped settles what it has, within its limit, and does not hang past it.
 #[test]
 fn an_engine_dropped_without_shutdown_settles_within_its_limit_and_no_longer() {

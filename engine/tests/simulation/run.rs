@@ -91,6 +91,8 @@ pub(crate) struct Run {
     flush_after: Duration,
     tick: Nanos,
     keys: u64,
+    /// Runs fill lanes, with many hurried items, and there is memory for hardly any of them.
+    bursts: bool,
     deeds: &'static [Deed],
     terms: Terms,
     last_turn: Nanos,
@@ -125,13 +127,19 @@ impl Run {
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let lanes = 1 + dice.below(4) as usize;
-        let lane_items = dice.one_of(&[2, 4, 16, 64]);
-        let lane_marks = dice.one_of(&[2, 8, 64]);
-        let ample = dice.below(2) == 0;
-        let open_keys = if ample { 64 } else { dice.one_of(&[1, 2, 5]) };
-        let open_items = if ample { 20_000 } else { dice.one_of(&[1, 3, 20, 150]) };
+        let bursts = dice.once_in(12);
+        let room = if bursts { 512 } else { 64 };
+        let lane_items = if bursts { room } else { dice.one_of(&[2, 4, 16, room]) };
+        let lane_marks = if bursts { room } else { dice.one_of(&[2, 8, room]) };
+        let ample = !bursts && dice.below(2) == 0;
+        let (open_keys, open_items) = match (ample, bursts) {
+            (true, _) => (64, 20_000),
+            // The keys are few enough: it is the items that there is no memory for.
+            (_, true) => (16, 8),
+            _ => (dice.one_of(&[1, 2, 5]), dice.one_of(&[1, 3, 20, 150])),
+        };
         let flush_after = Duration::from_micros(dice.one_of(&[1, 100, 10_000, 1_000_000]));
-        let sizing = sizing(&mut dice);
+        let sizing = if bursts { Sizing::Fixed(2) } else { sizing(&mut dice) };
         let wild = dice.once_in(3);
         let after_panic = dice.one_of(&[AfterPanic::Rebuild, AfterPanic::Keep, AfterPanic::Stop]);
         let builder = Engine::builder(|_| Watched)
@@ -139,7 +147,7 @@ impl Run {
             .lanes(lanes)
             .lane_items(lane_items)
             .lane_marks(lane_marks)
-            .drain_items(dice.one_of(&[1, 3, 16, 1_024]))
+            .drain_items(if bursts { 1_024 } else { dice.one_of(&[1, 3, 16, 1_024]) })
             .flush_after(flush_after)
             .sizing(sizing)
             .open_keys(open_keys)
@@ -169,7 +177,8 @@ impl Run {
             lane_marks,
             flush_after,
             tick: Nanos::from_nanos(ticks.next_power_of_two().max(1_024)),
-            keys: dice.one_of(&[1, 3, 12, 60]),
+            keys: if bursts { 10 } else { dice.one_of(&[1, 3, 12, 60]) },
+            bursts,
             deeds: if wild { &WILD } else { &CALM },
             terms,
             last_turn: Nanos::ZERO,
@@ -211,7 +220,8 @@ impl Run {
 
     /// A new item, and what is to be expected of it.
     fn item(&mut self, way: u64) -> (Op, Accepted) {
-        let patience = match self.dice.below(12) {
+        let patience = match self.dice.below(if self.bursts { 4 } else { 12 }) {
+            0 if self.bursts => Patience::AtMost(self.flush_after / 10),
             0 => Patience::None,
             1 => {
                 let most = self.flush_after.as_nanos() as u64 * 2;
@@ -261,6 +271,7 @@ impl Run {
                 let full = items >= room || marks >= self.lane_marks;
                 assert!(full, "G6: refused with {items} items and {marks} marks pushed");
             }
+            other => panic!("nothing was reserved: {other}"),
         }
         assert_eq!(error.into_inner().id, id, "G6: the item comes back");
         false
@@ -289,7 +300,7 @@ impl Run {
             return self.come_or_go();
         }
         let at = self.dice.below(self.ways.len() as u64) as usize;
-        let count = 1 + self.dice.below(20) as usize;
+        let count = 1 + self.dice.below(if self.bursts { 500 } else { 20 }) as usize;
         let number = self.ways[at].number;
         let made: Vec<_> = (0..count).map(|_| self.item(number)).collect();
         let (ops, expected): (Vec<_>, Vec<_>) = made.into_iter().unzip();
