@@ -344,6 +344,7 @@ impl<'p> Count<'p> {
         self.drop_panics += usize::from(drop_panics(verdict));
     }
 
+    /// Before the verdict's own content is dropped: if that panics, the verdict stands.
     #[inline]
     fn decided<R, E>(&mut self, verdict: &Verdict<R, E>) {
         match verdict {

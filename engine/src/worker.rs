@@ -191,3 +191,50 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handler::FromFn;
+    use crate::item::Item;
+    use crate::machine::Machine;
+    use crate::nanos::Clock;
+    use crate::plan::Settings;
+    use crate::shard::Factory;
+
+    struct Row(u64);
+    impl Item for Row {
+        type Key<'a> = u64;
+        fn key(&self) -> u64 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_refused_pin_is_reported_and_the_shard_works_all_the_same() {
+        const NO_CORE: usize = 1_000;
+        let mut plan = Plan::parse::<Row, (), ()>(&Settings::default(), &Machine::here())
+            .expect("the defaults are allowed");
+        plan.cores = vec![Some(NO_CORE)];
+        let (parker, waker) = parker();
+        let (lanes, mut ends) = ringbuf::lanes(plan.lanes_config(), |_| waker.clone());
+        let (shard, end, planned) = (ShardId(0), ends.remove(0), plan.clone());
+        let make = move |control, counters| {
+            let store = |_: u64, _: &[Row]| Ok::<(), ()>(());
+            let factory: Factory<_> = Arc::new(move |_| Ok(FromFn::new(store)));
+            Shard::new(shard, &planned, Clock::system(), end, factory, control, counters)
+        };
+        let mut worker = Worker::spawn(shard, &plan, parker, make).expect("a thread can be had");
+        assert_eq!(worker.await_handler().expect("it has a handler"), Pin::Refused(NO_CORE));
+
+        let mut lane = lanes.claim().expect("none is claimed");
+        let pushed = lane.try_push(0, crate::lane::Hashed { hash: 7, item: Row(7) }, || 0);
+        assert!(pushed.is_ok(), "there is room");
+        worker.ask(Control::Close);
+        lanes.doorbell(0).knock();
+        assert!(worker.await_end(Duration::from_secs(60)), "it drains and ends");
+        let (counters, _, pin) = worker.state(Duration::ZERO);
+        assert_eq!((counters.done, pin), (1, Pin::Refused(NO_CORE)));
+        assert!(!worker.has_died());
+    }
+}

@@ -12,7 +12,7 @@
 //!
 //! Cases are built with the same compiler as the crate they use, which cargo builds first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,20 +41,21 @@ pub fn expected(text: &str) -> Option<Expected> {
     }
 }
 
-/// A built crate and where its dependencies lie.
+/// Built crates and where their dependencies lie.
 #[derive(Debug, Clone)]
 pub struct Built {
-    name: String,
-    library: PathBuf,
+    /// What a case may use, by name.
+    libraries: BTreeMap<String, PathBuf>,
     dependencies: BTreeSet<PathBuf>,
 }
 
 impl Built {
-    /// Builds `package`, whose library is called `name`, with cargo.
+    /// Builds `package` with cargo. Cases may use the libraries of these `names`: its own, and those
+    /// that it is built from.
     ///
     /// # Errors
     /// What cargo said, when it failed or built no such library.
-    pub fn with_cargo(root: &Path, package: &str, name: &str) -> Result<Self, String> {
+    pub fn with_cargo(root: &Path, package: &str, names: &[&str]) -> Result<Self, String> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let output = Command::new(cargo)
             .current_dir(root)
@@ -70,7 +71,7 @@ impl Built {
             ));
         }
         let mut dependencies = BTreeSet::new();
-        let mut library = None;
+        let mut libraries = BTreeMap::new();
         for message in messages(&String::from_utf8_lossy(&output.stdout)) {
             if message["reason"] != "compiler-artifact" {
                 continue;
@@ -82,18 +83,19 @@ impl Built {
                 let parent = file.parent().unwrap_or(Path::new("."));
                 dependencies.insert(parent.to_owned());
                 dependencies.insert(parent.join("deps"));
-                if message["target"]["name"] == name
-                    && file.extension().is_some_and(|e| e == "rlib")
-                {
-                    library = Some(file.to_owned());
+                let name = message["target"]["name"].as_str().unwrap_or_default();
+                if names.contains(&name) && file.extension().is_some_and(|e| e == "rlib") {
+                    libraries.insert(name.to_owned(), file.to_owned());
                 }
             }
         }
-        let library = library.ok_or_else(|| format!("cargo built no library called {name}"))?;
-        Ok(Self { name: name.to_owned(), library, dependencies })
+        match names.iter().find(|name| !libraries.contains_key(**name)) {
+            Some(name) => Err(format!("cargo built no library called {name}")),
+            None => Ok(Self { libraries, dependencies }),
+        }
     }
 
-    /// Compiles `text` as a library that may use the built crate; answers with its errors, the codes or
+    /// Compiles `text` as a library that may use the built crates; answers with its errors, the codes or
     /// else the texts, in the compiler's order.
     ///
     /// # Errors
@@ -105,9 +107,10 @@ impl Built {
             .args(["--edition", "2024", "--crate-type", "lib", "--crate-name", "case"])
             .args(["--emit", "metadata", "--error-format", "json", "--cap-lints", "allow"])
             .arg("--out-dir")
-            .arg(out)
-            .arg("--extern")
-            .arg(format!("{}={}", self.name, self.library.display()));
+            .arg(out);
+        for (name, library) in &self.libraries {
+            command.arg("--extern").arg(format!("{name}={}", library.display()));
+        }
         for folder in &self.dependencies {
             command.arg("-L").arg(format!("dependency={}", folder.display()));
         }

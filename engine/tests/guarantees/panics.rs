@@ -12,7 +12,7 @@ use engine::{
 use crate::witness::{Deed, LONG, Planted, Style, Witness, assert_at_rest, panic_quietly};
 
 /// One batch of five; the third panics.
-fn five_with_a_panic(style: Style) -> (Witness, engine::Snapshot) {
+fn five_with_a_panic(style: Style) -> (Witness, Snapshot) {
     let witness = Witness::new(style);
     let mut engine = witness.stepped(|builder| builder.sizing(Sizing::Fixed(5)));
     let mut producer = engine.producer().expect("a lane is free");
