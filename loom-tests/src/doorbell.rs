@@ -14,6 +14,8 @@ list![
     a_knock_is_seen_with_what_came_before_it,
     two_knocks_hand_on_what_both_did,
     a_knock_wakes_a_sleeper_in_every_case,
+    a_knock_is_taken_now_or_later,
+    a_close_by_another_thread_and_a_sleep_do_not_undo_each_other,
 ];
 
 fn a_sleeper_never_misses_what_was_published() {
@@ -64,13 +66,14 @@ fn a_ring_is_seen_with_what_came_before_it() {
             let (bell, item) = (Arc::clone(&bell), Arc::clone(&item));
             thread::spawn(move || {
                 item.store(true, Ordering::Relaxed);
-                bell.ring_if_asleep(|| 7);
+                bell.ring_if_asleep(|| 7)
             })
         };
-        if bell.get_up() == Some(7) {
+        let told = bell.get_up() == Some(7);
+        if told {
             assert!(item.load(Ordering::Relaxed));
         }
-        ringer.join().unwrap();
+        assert_eq!(ringer.join().unwrap(), told, "a ring is told, or there was none");
     });
 }
 
@@ -94,26 +97,31 @@ fn a_knock_is_seen_with_what_came_before_it() {
 }
 
 fn two_knocks_hand_on_what_both_did() {
-    explore(2, || {
-        let knocked = Count::default();
+    let seen_both = Count::default();
+    let times = seen_both.clone();
+    explore(2, move || {
         let bell = Arc::new(Doorbell::new(Count::default().waker()));
         let orders = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let knocked = Arc::new(AtomicUsize::new(0));
         let knockers = orders.clone().map(|order| {
-            let (bell, knocked) = (Arc::clone(&bell), knocked.clone());
+            let (bell, knocked) = (Arc::clone(&bell), Arc::clone(&knocked));
             thread::spawn(move || {
                 order.store(true, Ordering::Relaxed);
                 bell.knock();
-                knocked.add(1);
+                knocked.fetch_add(1, Ordering::Relaxed);
             })
         });
-        let both = knocked.get() == 2;
-        if bell.take_knock() && both {
+        // Relaxed, so that the one take alone hands on both. And once, not until it is so: after a
+        // yield loom has a thread see the newest of everything.
+        if knocked.load(Ordering::Relaxed) == 2 && bell.take_knock() {
+            times.add(1);
             assert!(orders.iter().all(|order| order.load(Ordering::Relaxed)));
         }
         for knocker in knockers {
             knocker.join().unwrap();
         }
     });
+    assert!(seen_both.get() > 0, "it never came to the take that this is about");
 }
 
 fn a_knock_wakes_a_sleeper_in_every_case() {
@@ -130,5 +138,40 @@ fn a_knock_wakes_a_sleeper_in_every_case() {
             bell.get_up();
         }
         knocker.join().unwrap();
+    });
+}
+
+fn a_knock_is_taken_now_or_later() {
+    explore(3, || {
+        let bell = Arc::new(Doorbell::new(Count::default().waker()));
+        let orders = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let knocker = {
+            let (bell, orders) = (Arc::clone(&bell), orders.clone());
+            thread::spawn(move || {
+                for order in orders {
+                    order.store(true, Ordering::Relaxed);
+                    bell.knock();
+                }
+            })
+        };
+        let seen_at_once = bell.take_knock() && orders[1].load(Ordering::Relaxed);
+        knocker.join().unwrap();
+        assert!(bell.take_knock() || seen_at_once, "the second knock is gone");
+    });
+}
+
+fn a_close_by_another_thread_and_a_sleep_do_not_undo_each_other() {
+    explore_without_light(3, || {
+        let bell = Arc::new(Doorbell::new(Count::default().waker()));
+        let closer = {
+            let bell = Arc::clone(&bell);
+            thread::spawn(move || bell.close())
+        };
+        bell.lie_down();
+        bell.get_up();
+        bell.lie_down();
+        closer.join().unwrap();
+        assert!(bell.is_closed());
+        assert!(bell.ring_if_asleep(|| 1), "it lies");
     });
 }

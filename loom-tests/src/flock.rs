@@ -7,16 +7,26 @@ use loom_tests::{Site, models, sites};
 use ringbuf::canary::{WEAKENED, passed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The least and the most time that one model may take against one canary. A weakened model that
 /// has found nothing when its time is up has not caught it.
 const TIME_LEAST: Duration = Duration::from_secs(5);
 const TIME_MOST: Duration = Duration::from_secs(60);
+
+/// What a model that does not hold prints before the first panic's message.
+const PANICKED: &str = "panicked: ";
+
+/// What a panic of loom's says that has run out of what it was given, which is no finding.
+const OUT_OF_BOUNDS: &[&str] = &["exceeded", "max_branches", "max_threads", "MAX_THREADS"];
+
+/// The signal of a panic while another unwinds.
+const ABORTED: i32 = 6;
 
 pub(crate) fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -37,6 +47,17 @@ fn explore(name: &str) -> ExitCode {
         eprintln!("no model is called {name}");
         return ExitCode::from(2);
     };
+    let first = AtomicBool::new(true);
+    std::panic::set_hook(Box::new(move |panic| {
+        // The first says what went wrong; whatever is torn down after it may panic too.
+        if first.swap(false, Ordering::Relaxed) {
+            let payload = panic.payload();
+            let what = payload.downcast_ref::<String>().map(String::as_str);
+            let what = what.or_else(|| payload.downcast_ref::<&str>().copied());
+            let what = what.unwrap_or("a panic without words");
+            println!("{PANICKED}{}", what.trim().lines().next().unwrap_or_default());
+        }
+    }));
     let held = std::panic::catch_unwind(model.run).is_ok();
     for canary in passed() {
         println!("{canary}");
@@ -57,10 +78,36 @@ fn list(source: &Path) -> ExitCode {
 
 /// What one exploration in a process of its own came to.
 struct Explored {
-    held: bool,
-    in_time: bool,
+    ended: Ended,
     passed: BTreeSet<String>,
     took: Duration,
+}
+
+enum Ended {
+    Held,
+    /// It does not hold: what the first panic said.
+    Failed(String),
+    /// Neither: out of time, out of branches, or dead without a word.
+    Unclear(String),
+}
+
+impl Ended {
+    fn of(status: ExitStatus, in_time: bool, said: Option<&str>) -> Self {
+        if !in_time {
+            return Self::Unclear("out of time".to_owned());
+        }
+        if status.success() {
+            return Self::Held;
+        }
+        let panicked = status.code() == Some(1) || status.signal() == Some(ABORTED);
+        match said {
+            Some(what) if OUT_OF_BOUNDS.iter().any(|words| what.contains(words)) => {
+                Self::Unclear(what.to_owned())
+            }
+            Some(what) if panicked => Self::Failed(what.to_owned()),
+            _ => Self::Unclear(status.to_string()),
+        }
+    }
 }
 
 fn explore_apart(name: &str, weakened: Option<&str>, most: Duration) -> Explored {
@@ -87,9 +134,9 @@ fn explore_apart(name: &str, weakened: Option<&str>, most: Duration) -> Explored
     let mut output = String::new();
     let mut pipe = child.stdout.take().expect("it is piped");
     pipe.read_to_string(&mut output).expect("it prints text");
+    let said = output.lines().find_map(|line| line.strip_prefix(PANICKED));
     Explored {
-        held: status.success(),
-        in_time,
+        ended: Ended::of(status, in_time, said),
         passed: output.lines().map(str::to_owned).collect(),
         took: started.elapsed(),
     }
@@ -141,8 +188,13 @@ fn explained() -> BTreeMap<String, String> {
 }
 
 enum Verdict {
-    Caught { by: &'static str, took: Duration },
-    Missed { tried: usize },
+    Caught { by: &'static str, took: Duration, what: String },
+    Missed { tried: usize, unclear: Vec<String> },
+}
+
+/// As much of a message as fits on a line.
+fn brief(message: &str) -> String {
+    message.chars().take(90).collect()
 }
 
 fn all(source: &Path) -> ExitCode {
@@ -152,13 +204,16 @@ fn all(source: &Path) -> ExitCode {
 
     let plain = for_each(&models, |model| explore_apart(model.name, None, TIME_MOST));
     for (model, explored) in models.iter().zip(&plain) {
-        if !explored.held {
-            println!("MODEL FAILS  {} (nothing was weakened)", model.name);
+        if let Ended::Failed(what) | Ended::Unclear(what) = &explored.ended {
+            println!("MODEL FAILS  {}, with nothing weakened: {what}", model.name);
             wrong += 1;
         }
     }
     let known: BTreeSet<_> = sites.iter().map(|site| site.canary.to_string()).collect();
     for passed in plain.iter().flat_map(|explored| &explored.passed).collect::<BTreeSet<_>>() {
+        if passed.starts_with(PANICKED) {
+            continue;
+        }
         if !known.contains(passed) {
             println!("NOT FOUND    {passed}: a model passes it, and reading the source missed it");
             wrong += 1;
@@ -170,25 +225,30 @@ fn all(source: &Path) -> ExitCode {
         let mut candidates: Vec<_> =
             models.iter().zip(&plain).filter(|(_, plain)| plain.passed.contains(&canary)).collect();
         candidates.sort_by_key(|(_, plain)| plain.took);
-        let mut tried = 0;
+        let (mut tried, mut unclear) = (0, Vec::new());
         for (model, plain) in candidates {
             tried += 1;
             let most = (plain.took * 10).clamp(TIME_LEAST, TIME_MOST);
             let explored = explore_apart(model.name, Some(&canary), most);
-            if !explored.held && explored.in_time {
-                return Verdict::Caught { by: model.name, took: explored.took };
+            match explored.ended {
+                Ended::Failed(what) => {
+                    return Verdict::Caught { by: model.name, took: explored.took, what };
+                }
+                Ended::Unclear(what) => unclear.push(format!("{}: {what}", model.name)),
+                Ended::Held => {}
             }
         }
-        Verdict::Missed { tried }
+        Verdict::Missed { tried, unclear }
     });
 
     let (mut caught, mut excused) = (0, 0);
     for (site, verdict) in sites.iter().zip(&verdicts) {
         let reason = explained.get(&site.name);
         match (verdict, reason) {
-            (Verdict::Caught { by, took }, None) => {
+            (Verdict::Caught { by, took, what }, None) => {
                 caught += 1;
-                println!("caught       {}  by {by} ({:.1} s)", site.name, took.as_secs_f64());
+                let took = took.as_secs_f64();
+                println!("caught       {}  by {by} ({took:.1} s): {}", site.name, brief(what));
             }
             (Verdict::Missed { .. }, Some(reason)) => {
                 excused += 1;
@@ -199,9 +259,12 @@ fn all(source: &Path) -> ExitCode {
                 wrong += 1;
                 println!("CAUGHT, BUT EXPLAINED  {}  by {by}: take the explanation out", site.name);
             }
-            (Verdict::Missed { tried }, None) => {
+            (Verdict::Missed { tried, unclear }, None) => {
                 wrong += 1;
                 println!("MISSED       {} ({}; {tried} models pass it)", site.name, site.canary);
+                for what in unclear {
+                    println!("             no verdict by {}", brief(what));
+                }
             }
         }
     }

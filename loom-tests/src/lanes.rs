@@ -22,6 +22,8 @@ list![
     a_lane_thread_that_waits_for_room_is_woken,
     a_shard_that_closes_wakes_lanes_that_wait_for_room,
     room_for_marks_wakes_who_waits_for_it,
+    two_who_claim_get_two_lanes,
+    two_who_give_back_free_two_lanes,
 ];
 
 /// A shard and where it sleeps.
@@ -357,5 +359,30 @@ fn room_for_marks_wakes_who_waits_for_it() {
         assert_eq!(shard.lanes.take_mark_at_head(0), Some('a'));
         pusher.join().unwrap();
         assert_eq!(shard.lanes.run(0, 1).take_mark(), Some('b'));
+    });
+}
+
+fn two_who_claim_get_two_lanes() {
+    explore_without_light(3, || {
+        let (lanes, shard) = one_shard::<(), ()>(2, 1);
+        let claimer = {
+            let lanes = lanes.clone();
+            thread::spawn(move || lanes.claim().unwrap())
+        };
+        let first = lanes.claim().unwrap();
+        let second = claimer.join().unwrap();
+        assert_ne!(first.index(), second.index());
+        assert_eq!((lanes.claimed(), shard.lanes.lanes_in_use()), (2, 2));
+    });
+}
+
+fn two_who_give_back_free_two_lanes() {
+    explore_without_light(3, || {
+        let (lanes, _shard) = one_shard::<(), ()>(2, 1);
+        let [first, second] = [(); 2].map(|()| lanes.claim().unwrap());
+        let leaver = thread::spawn(move || drop(first));
+        drop(second);
+        leaver.join().unwrap();
+        assert_eq!(lanes.claimed(), 0);
     });
 }

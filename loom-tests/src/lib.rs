@@ -7,6 +7,7 @@
 
 #![cfg(tidegate_loom)]
 
+mod closing;
 mod doorbell;
 mod lanes;
 mod ring;
@@ -31,6 +32,7 @@ pub struct Model {
 pub fn models() -> Vec<Model> {
     let all = [
         ring::MODELS,
+        closing::MODELS,
         room::MODELS,
         doorbell::MODELS,
         lanes::MODELS,

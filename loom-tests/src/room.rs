@@ -17,6 +17,7 @@ list![
     a_waker_is_replaced_while_it_is_being_woken,
     a_waiter_that_gives_up_leaves_nothing_behind,
     what_was_done_before_a_wake_is_seen_after_it,
+    what_two_did_before_they_woke_is_seen_after_one_look,
 ];
 
 fn a_thread_that_waits_for_room_is_woken() {
@@ -146,5 +147,30 @@ fn what_was_done_before_a_wake_is_seen_after_it() {
             Poll::Ready(())
         });
         other.unwrap().join().unwrap();
+    });
+}
+
+fn what_two_did_before_they_woke_is_seen_after_one_look() {
+    explore(2, || {
+        let events = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let mut others = None;
+        ringbuf::wake::block_on_fn(0, |waker| {
+            if others.is_none() {
+                others = Some(events.clone().map(|event| {
+                    let waker = waker.clone();
+                    thread::spawn(move || {
+                        // Relaxed, so that the wakes alone order it.
+                        event.store(true, Ordering::Relaxed);
+                        waker.wake();
+                    })
+                }));
+            }
+            // For good, should one wake swallow what the other was for.
+            let both = events.iter().all(|event| event.load(Ordering::Relaxed));
+            if both { Poll::Ready(()) } else { Poll::Pending }
+        });
+        for other in others.unwrap() {
+            other.join().unwrap();
+        }
     });
 }

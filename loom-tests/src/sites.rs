@@ -140,6 +140,9 @@ impl<'a> Visit<'a> for Scan {
                 self.add(at, &operation, Half::Store);
             }
         }
+        if !orders.is_empty() && operation != "load" && operation != "store" {
+            self.add(at, &operation, Half::Rmw);
+        }
         if orders.get(1).is_some_and(|order| matches!(&order[..], "Acquire" | "SeqCst")) {
             self.add(at, &operation, Half::Failure);
         }
@@ -151,7 +154,12 @@ impl<'a> Visit<'a> for Scan {
             let parts = &path.path.segments;
             let name = parts.last().map(|part| part.ident.to_string());
             if let Some(name @ ("light" | "heavy" | "fence")) = name.as_deref() {
-                self.add(parts[0].ident.span(), name, Half::Fence);
+                let at = parts[0].ident.span();
+                self.add(at, name, Half::Fence);
+                let order = call.args.first().and_then(ordering);
+                if name != "fence" || order.is_some_and(|order| order == "SeqCst") {
+                    self.add(at, name, Half::AcqRel);
+                }
             }
         }
         visit::visit_expr_call(self, call);

@@ -135,6 +135,10 @@ mod imp {
         std::process::abort()
     }
 
+    pub(super) fn is_asymmetric() -> bool {
+        ASYMMETRIC.load(Ordering::Relaxed)
+    }
+
     #[cfg(test)]
     mod tests {
         use super::*;
@@ -152,10 +156,6 @@ mod imp {
                 (0..100).for_each(|_| interrupt_all());
             }
         }
-    }
-
-    pub(super) fn is_asymmetric() -> bool {
-        ASYMMETRIC.load(Ordering::Relaxed)
     }
 }
 

@@ -333,24 +333,30 @@ impl<T> Tail<T> {
         back.extend((from..to).map(|seq| unsafe { self.view.take(seq) }));
     }
 
-    /// After the consumer was seen to have closed, and after publishing: waits for the final head
-    /// and stages again what lies past it. Returns how many that are.
+    /// After the consumer was seen to have closed: waits for the final head.
     ///
     /// The wait is for the consumer to get from its word to its final head: a barrier and a few
-    /// stores.
+    /// stores. From then on nothing more is accepted; until then a push may still be.
     #[cold]
-    pub(crate) fn settle(&mut self) -> usize {
+    pub(crate) fn final_head(&self) -> u64 {
         let mut round = 0;
-        let final_head = loop {
+        loop {
             // Acquire [final]: whatever the consumer looked at past that number to find where to
             // draw the line, it looks at no more.
             let final_head = self.core.rare.final_head.load(Ordering::Acquire);
             if final_head != OPEN {
-                break final_head;
+                return final_head;
             }
             pause(round);
-            round += 1;
-        };
+            round = round.saturating_add(1);
+        }
+    }
+
+    /// After the consumer was seen to have closed, and after publishing: waits for the final head
+    /// and stages again what lies past it. Returns how many that are.
+    #[cold]
+    pub(crate) fn settle(&mut self) -> usize {
+        let final_head = self.final_head();
         self.end = self.tail;
         if final_head < self.tail {
             self.tail = final_head;

@@ -112,7 +112,18 @@ pub struct Lane<T, M> {
 impl<T, M> LaneCell<T, M> {
     #[cold]
     fn refusal<U>(&self, item: U) -> PushError<U> {
-        if self.bell.is_closed() { PushError::Closed(item) } else { PushError::Full(item) }
+        if self.is_closed_for_good() { PushError::Closed(item) } else { PushError::Full(item) }
+    }
+
+    /// Whether the shard has closed; if so, it accepts nothing more when this returns.
+    fn is_closed_for_good(&self) -> bool {
+        let closed = self.bell.is_closed();
+        if closed {
+            // So that no later push is accepted where this one was told of the close.
+            self.items.final_head();
+            self.marks.final_head();
+        }
+        closed
     }
 
     /// Rings, also when the shard has closed, which does no harm. When `now` panics, what was
@@ -272,10 +283,10 @@ impl<T, M> Lane<T, M> {
         }
         cell.marks.push(Mark::alone(cell.items.seq(), mark));
         // Between publishing and looking whether the shard sleeps or has closed.
-        if light(&*cell.bell).calls() {
-            if let Some(mark) = cell.attend_mark(now) {
-                return Err(PushError::Closed(mark));
-            }
+        if light(&*cell.bell).calls()
+            && let Some(mark) = cell.attend_mark(now)
+        {
+            return Err(PushError::Closed(mark));
         }
         Ok(())
     }
@@ -309,6 +320,11 @@ impl<T, M> Lane<T, M> {
     #[inline]
     pub fn is_closed(&self, shard: usize) -> bool {
         self.cells[shard].bell.is_closed()
+    }
+
+    /// As [`is_closed`](Self::is_closed), and if so, nothing more is accepted when this returns.
+    pub(crate) fn is_closed_for_good(&self, shard: usize) -> bool {
+        self.cells[shard].is_closed_for_good()
     }
 
     /// How many items this lane has pushed to the shard, through all its holders: the number that

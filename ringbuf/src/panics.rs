@@ -20,10 +20,10 @@ impl FirstPanic {
 
     /// Lets the kept panic go on, unless this thread unwinds already.
     pub(crate) fn resume(self) {
-        if let Some(panic) = self.0 {
-            if !std::thread::panicking() {
-                resume_unwind(panic);
-            }
+        if let Some(panic) = self.0
+            && !std::thread::panicking()
+        {
+            resume_unwind(panic);
         }
     }
 }

@@ -71,7 +71,12 @@ impl<T> Producer<T> {
 
     #[cold]
     fn refusal<U>(&self, item: U) -> PushError<U> {
-        if self.is_closed() { PushError::Closed(item) } else { PushError::Full(item) }
+        if self.is_closed() {
+            // So that no later push is accepted where this one was told of the close.
+            self.tail.final_head();
+            return PushError::Closed(item);
+        }
+        PushError::Full(item)
     }
 
     #[cold]

@@ -1,7 +1,12 @@
 //! One lane for many threads and tasks: a short lock, permits, and a queue of waiters.
 //!
-//! The lock is held for one push or for one change of the queue, never while waiting, never while
-//! foreign code (a waker) runs, and never by a shard. Of those who wait for room at a shard only
+//! The lock is held for one push or for one change of the queue, never while waiting, and never by a
+//! shard. Nobody who waits is woken and no waker is dropped under it. Three pieces of foreign code do
+//! run under it: the clock of a push, the shard's own bell (both only when the push finds the shard
+//! asleep), and the `clone` of the waker of whoever comes first. None of them may use the same
+//! [`SharedLane`], which would wait for itself for ever; when one panics, the lane stays in order.
+//!
+//! Of those who wait for room at a shard only
 //! the first leaves its waker where the shard looks. When the shard has taken something it wakes
 //! that one, who takes its *permit*: room that is reserved for it, and that no one else's push
 //! will use. Then it hands on to the next: a permit if there is room, else the place where the
@@ -69,7 +74,11 @@ impl<T, M> Inner<T, M> {
     }
 
     fn refusal(&self, shard: usize) -> PushError<()> {
-        if self.lane.is_closed(shard) { PushError::Closed(()) } else { PushError::Full(()) }
+        if self.lane.is_closed_for_good(shard) {
+            PushError::Closed(())
+        } else {
+            PushError::Full(())
+        }
     }
 
     /// Whether a push that holds no permit may go ahead.
@@ -196,7 +205,7 @@ impl<T, M> SharedLane<T, M> {
 
     fn try_permit(&self, shard: usize, marked: bool) -> Result<Permit<'_, T, M>, PushError<()>> {
         let mut inner = self.lock();
-        if inner.lane.is_closed(shard) {
+        if inner.lane.is_closed_for_good(shard) {
             return Err(PushError::Closed(()));
         }
         inner.may_push(shard, marked)?;
@@ -206,6 +215,10 @@ impl<T, M> SharedLane<T, M> {
 
     /// Waits for room for one item at a shard: a future that yields a [`Permit`], or [`Closed`]
     /// when the shard has closed. First come, first served. Dropping it at any time loses nothing.
+    ///
+    /// Once polled, it has a place in the queue: poll it when it is woken, or drop it. One that is
+    /// kept and neither polled nor dropped holds up everyone behind it, and every push without a
+    /// permit, at this lane and shard; other lanes and shards go on.
     pub fn reserve(&self, shard: usize) -> Reserve<'_, T, M> {
         Reserve { shared: self, shard, marked: false, place: None }
     }
@@ -346,7 +359,10 @@ impl<T, M> Permit<'_, T, M> {
         let shard = self.shard;
         self.use_up(|inner| inner.lane.try_push(shard, item, now))
             // Full it cannot be: what is promised is kept free.
-            .map_err(|refused| Closed(refused.into_inner()))
+            .map_err(|refused| {
+                debug_assert!(refused.is_closed(), "a permit is room that nobody else takes");
+                Closed(refused.into_inner())
+            })
     }
 
     /// Pushes one item with a mark that belongs to it.

@@ -1,7 +1,7 @@
 //! Lanes on one thread: claiming, marks, runs, sleeping, closing, waiting.
 #![cfg(not(tidegate_loom))]
 
-use ringbuf::{Closed, LANES_MAX, Lanes, LanesConfig, PushError, ShardLanes};
+use ringbuf::{Closed, LANES_MAX, Lanes, LanesConfig, PushError, SHARDS_MAX, ShardLanes};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -193,14 +193,13 @@ fn the_first_push_to_a_sleeping_shard_wakes_it_and_says_when() {
     let (mut lane, shard) = (lanes.claim().unwrap(), &mut shards[0]);
     lane.try_push(0, 0, || unreachable!("it is awake")).unwrap();
     assert!(!shard.lie_down(), "there is an item");
-    assert!(shard.lie_down_unless_new(), "which it has seen");
     assert_eq!(shard.get_up(), None);
     assert_eq!(shard.run(0, 1).next(), Some(0));
     assert!(shard.lie_down());
     lane.try_push(0, 1, || 55).unwrap();
     lane.try_push(0, 2, || unreachable!("it was woken")).unwrap();
     assert_eq!((flag.wakes(), shard.get_up(), shard.get_up()), (1, Some(55), None));
-    assert!(!shard.lie_down_unless_new(), "both are new to it");
+    assert!(!shard.lie_down(), "both are there");
     assert_eq!(shard.run(0, 9).count(), 2);
     assert!(shard.lie_down());
     lanes.doorbell(0).knock();
@@ -247,6 +246,8 @@ fn sizes_that_cannot_work_are_refused() {
     };
     refused(LanesConfig { lanes: LANES_MAX + 1, ..CONFIG }, "1 to 1024 lanes, not 1025");
     refused(LanesConfig { lanes: 0, ..CONFIG }, "not 0");
+    refused(LanesConfig { shards: SHARDS_MAX + 1, ..CONFIG }, "1 to 4096 shards, not 4097");
+    refused(LanesConfig { shards: usize::MAX, ..CONFIG }, "1 to 4096 shards");
     refused(LanesConfig { capacity: usize::MAX, ..CONFIG }, "too large");
     assert!(catch_unwind(|| made::<(), ()>(LanesConfig { shards: 0, ..CONFIG })).is_err());
     assert!(catch_unwind(|| made::<(), ()>(LanesConfig { capacity: 0, ..CONFIG })).is_err());

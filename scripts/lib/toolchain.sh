@@ -230,7 +230,8 @@ need_component() {
   cargo "$command" --version >/dev/null 2>&1 && return 0
   local rustup
   rustup=$(toolchain_rustup)
-  if [[ -n $rustup ]]; then
+  # Rustup's components are for rustup's toolchains: a cargo from elsewhere would not find them.
+  if [[ -n $rustup && ${toolchain_bin:-$(dirname "$rustup")} == "$(dirname "$rustup")" ]]; then
     toolchain_say "asking rustup for $component"
     "$rustup" component add "$component" >&2
   else

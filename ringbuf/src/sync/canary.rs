@@ -2,8 +2,9 @@
 //!
 //! Only in builds with `--cfg tidegate_loom`. A *site* is a call in this crate's source that names
 //! an ordering, or is a fence. The environment variable [`WEAKENED`] names one canary in the form
-//! in which [`Canary`] prints: that half of that call then counts as `Relaxed`, and a fence as
-//! nothing. A model that still passes does not check that ordering.
+//! in which [`Canary`] prints: that half of that call then counts as `Relaxed`, a fence as nothing or
+//! as one of `AcqRel`, a read-modify-write as a load and a store. A model that still passes does not
+//! check that.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,6 +26,11 @@ pub enum Half {
     Failure,
     /// The fence is not there.
     Fence,
+    /// The fence of `SeqCst` is one of `AcqRel`.
+    AcqRel,
+    /// The read-modify-write is a load and then a store: another's write between the two is lost,
+    /// and what an earlier write released is not handed on.
+    Rmw,
 }
 
 /// One thing that can be taken away.
@@ -47,6 +53,8 @@ impl fmt::Display for Canary {
             Half::Store => "store",
             Half::Failure => "failure",
             Half::Fence => "fence",
+            Half::AcqRel => "acqrel",
+            Half::Rmw => "rmw",
         };
         write!(f, "{}:{}:{}#{half}", self.file, self.line, self.column)
     }
@@ -122,7 +130,16 @@ pub(super) fn weaken(at: &'static Location<'static>, half: Half, order: Ordering
     if weaker != order && is_weakened(at, half) { weaker } else { order }
 }
 
-/// Whether the fence stays.
-pub(super) fn keeps_fence(at: &'static Location<'static>) -> bool {
-    !is_weakened(at, Half::Fence)
+/// What is left of a fence.
+pub(super) fn weaken_fence(at: &'static Location<'static>, order: Ordering) -> Option<Ordering> {
+    if is_weakened(at, Half::Fence) {
+        return None;
+    }
+    let weaker = order == Ordering::SeqCst && is_weakened(at, Half::AcqRel);
+    Some(if weaker { Ordering::AcqRel } else { order })
+}
+
+/// Whether a read-modify-write stays one step.
+pub(super) fn keeps_whole(at: &'static Location<'static>) -> bool {
+    !is_weakened(at, Half::Rmw)
 }

@@ -33,10 +33,26 @@ fn failure_order(order: Ordering) -> Ordering {
     canary::weaken(Location::caller(), Half::Failure, order)
 }
 
-/// A fence, unless it is the one that is taken away.
+/// What the load of a read-modify-write in two steps still orders.
+fn load_part(order: Ordering) -> Ordering {
+    match order {
+        Ordering::Acquire | Ordering::AcqRel | Ordering::SeqCst => Ordering::Acquire,
+        _ => Ordering::Relaxed,
+    }
+}
+
+/// What the store of a read-modify-write in two steps still orders.
+fn store_part(order: Ordering) -> Ordering {
+    match order {
+        Ordering::Release | Ordering::AcqRel | Ordering::SeqCst => Ordering::Release,
+        _ => Ordering::Relaxed,
+    }
+}
+
+/// A fence, or what is left of the one that is weakened.
 #[track_caller]
 pub(crate) fn fence(order: Ordering) {
-    if canary::keeps_fence(Location::caller()) {
+    if let Some(order) = canary::weaken_fence(Location::caller(), order) {
         model::fence(order);
     }
 }
@@ -101,19 +117,40 @@ macro_rules! atomic {
                 self.0.store(value, store_order(order));
             }
 
+            /// A read-modify-write: `whole` in one step, unless it is to be taken apart.
+            #[track_caller]
+            fn change(
+                &self,
+                order: Ordering,
+                whole: impl FnOnce(&model::$name, Ordering) -> $of,
+                new: impl FnOnce($of) -> $of,
+            ) -> $of {
+                let at_once = both_order(order);
+                if canary::keeps_whole(Location::caller()) {
+                    return whole(&self.0, at_once);
+                }
+                let was = self.0.load(load_part(order));
+                self.0.store(new(was), store_part(order));
+                was
+            }
+
             #[track_caller]
             pub(crate) fn swap(&self, value: $of, order: Ordering) -> $of {
-                self.0.swap(value, both_order(order))
+                self.change(order, |atomic, order| atomic.swap(value, order), |_| value)
             }
 
             #[track_caller]
             pub(crate) fn fetch_or(&self, value: $of, order: Ordering) -> $of {
-                self.0.fetch_or(value, both_order(order))
+                self.change(order, |atomic, order| atomic.fetch_or(value, order), |was| was | value)
             }
 
             #[track_caller]
             pub(crate) fn fetch_and(&self, value: $of, order: Ordering) -> $of {
-                self.0.fetch_and(value, both_order(order))
+                self.change(
+                    order,
+                    |atomic, order| atomic.fetch_and(value, order),
+                    |was| was & value,
+                )
             }
 
             #[track_caller]
@@ -124,7 +161,16 @@ macro_rules! atomic {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$of, $of> {
-                self.0.compare_exchange(current, new, both_order(success), failure_order(failure))
+                let orders = (both_order(success), failure_order(failure));
+                if canary::keeps_whole(Location::caller()) {
+                    return self.0.compare_exchange(current, new, orders.0, orders.1);
+                }
+                let was = self.0.load(load_part(success));
+                if was != current {
+                    return Err(was);
+                }
+                self.0.store(new, store_part(success));
+                Ok(was)
             }
         }
     };
@@ -137,7 +183,7 @@ atomic!(AtomicUsize, usize);
 impl AtomicUsize {
     #[track_caller]
     pub(crate) fn fetch_max(&self, value: usize, order: Ordering) -> usize {
-        self.0.fetch_max(value, both_order(order))
+        self.change(order, |atomic, order| atomic.fetch_max(value, order), |was| was.max(value))
     }
 }
 
