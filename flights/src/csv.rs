@@ -119,6 +119,11 @@ impl<R: BufRead> Lines<R> {
         self.line
     }
 
+    /// Whether the line at hand has nothing in it, not even quotes.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+    }
+
     /// How many fields the line at hand has; at least 1.
     pub(crate) fn len(&self) -> usize {
         self.fields.len()

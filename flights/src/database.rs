@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sinks::sqlite::{Found, look};
 use sinks::{Cause, SinkError};
 
@@ -75,6 +76,20 @@ pub(crate) fn make_room(path: &Path, overwrite: bool) -> Result<(), TargetError>
     }
 }
 
+/// The file that `path` leads to: SQLite follows links, and keeps its log beside what it finds there.
+pub(crate) fn resolve(path: PathBuf) -> Result<PathBuf, TargetError> {
+    if !path.is_symlink() {
+        return Ok(path);
+    }
+    fs::canonicalize(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            let why = "is a link that leads nowhere".into();
+            TargetError::Foreign { path, why }
+        }
+        _ => TargetError::Io { path, error },
+    })
+}
+
 /// A log without its database belongs to we don't know whom, and SQLite would remove it.
 fn refuse_orphans(path: &Path) -> Result<(), TargetError> {
     match COMPANIONS.map(|suffix| companion(path, suffix)).into_iter().find(|path| path.exists()) {
@@ -95,13 +110,23 @@ fn refuse_in_use(path: &Path) -> Result<(), TargetError> {
         db.pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(()))?;
         db.execute_batch("BEGIN EXCLUSIVE; ROLLBACK")
     };
-    match alone() {
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
-            Err(TargetError::InUse(path.to_owned()))
+    let refused = alone().err().and_then(|error| error.sqlite_error().copied());
+    refused.and_then(|error| refusal(path, error.code, error.extended_code)).map_or(Ok(()), Err)
+}
+
+/// What keeps a database from being replaced, of all that may go wrong in opening it.
+fn refusal(path: &Path, code: ErrorCode, extended: i32) -> Option<TargetError> {
+    let path = path.to_owned();
+    let cause = match code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            return Some(TargetError::InUse(path));
         }
+        ErrorCode::ReadOnly => Cause::ReadOnly,
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Cause::CannotOpen { code: extended },
         // Damaged or not: it is of an earlier run, and about to be removed.
-        _ => Ok(()),
-    }
+        _ => return None,
+    };
+    Some(TargetError::Database { path, error: SinkError::Final(cause) })
 }
 
 /// Removes a database with what SQLite keeps beside it, the log first: without its database it means
@@ -126,6 +151,17 @@ fn companion(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Those that are there now, for whoever ends the process without dropping them.
+static TEMPORARIES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes the files of all temporary databases. For the end of the process: whoever still writes to one
+/// writes to a file without a name.
+pub(crate) fn remove_temporaries() {
+    for path in TEMPORARIES.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let _ = remove(&path);
+    }
+}
+
 /// A database beside another, on the same file system, that is gone when this is.
 #[derive(Debug)]
 pub(crate) struct Temporary(PathBuf);
@@ -135,6 +171,7 @@ impl Temporary {
     pub(crate) fn beside(path: &Path, tag: &str) -> Result<Self, TargetError> {
         let own = companion(path, &format!(".{}-{tag}", std::process::id()));
         make_room(&own, true)?;
+        TEMPORARIES.lock().unwrap_or_else(PoisonError::into_inner).push(own.clone());
         Ok(Self(own))
     }
 
@@ -146,5 +183,42 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = remove(&self.0);
+        let mut all = TEMPORARIES.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|path| *path != self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_used_or_cannot_be_written_is_not_replaced() {
+        let of = |code| refusal(Path::new("x.db"), code, 0);
+        for code in [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked] {
+            assert!(matches!(of(code), Some(TargetError::InUse(_))), "{code:?}");
+        }
+        for code in [ErrorCode::ReadOnly, ErrorCode::CannotOpen, ErrorCode::PermissionDenied] {
+            assert!(matches!(of(code), Some(TargetError::Database { .. })), "{code:?}");
+        }
+        for code in [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase] {
+            assert!(of(code).is_none(), "{code:?}: a damaged one is meant to be replaced");
+        }
+    }
+
+    #[test]
+    fn temporary_files_go_with_their_owner_or_all_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = folder.path().join("x.db");
+        let count = || fs::read_dir(folder.path()).unwrap().count();
+        let first = Temporary::beside(&beside, "a").unwrap();
+        fs::write(first.path(), "").unwrap();
+        drop(first);
+        assert_eq!(count(), 0);
+        let second = Temporary::beside(&beside, "b").unwrap();
+        fs::write(second.path(), "").unwrap();
+        fs::write(companion(second.path(), "-wal"), "").unwrap();
+        remove_temporaries();
+        assert_eq!(count(), 0);
     }
 }

@@ -13,6 +13,11 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// So many of them: "1 flight", "2 flights". `noun` is the word for one.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// A time with three digits and the unit that suits it.
 pub(crate) fn time(nanos: f64) -> String {
     let (number, unit) = match nanos {
@@ -44,6 +49,13 @@ mod tests {
     fn digits_are_grouped_by_three() {
         for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn one_of_them_stands_in_the_singular() {
+        for (number, text) in [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1_000, "1,000 rows")] {
+            assert_eq!(counted(number, "row"), text);
         }
     }
 

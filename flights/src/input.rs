@@ -34,6 +34,9 @@ const BUILT_IN_NAME: &str = "flights/data/flights.csv.gz";
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
+/// Is told of each line that is skipped: its place, what was expected, what was found.
+pub(crate) type Skipped<'s> = &'s mut dyn FnMut(&str);
+
 /// A checked input.
 #[derive(Debug)]
 pub(crate) struct Input {
@@ -118,13 +121,19 @@ pub(crate) enum InputError {
 
 impl Input {
     /// Reads and checks the whole of `path`, or of the built-in copy. Gzip is recognised by its first
-    /// bytes.
+    /// bytes; blank lines at the end are no rows.
+    ///
+    /// With `skipped`, malformed lines are told to it, each when it is met, and counted; without it
+    /// they are an error.
     ///
     /// # Errors
     ///
-    /// If it can't be read, has another header, or breaks off; and, unless `skip_bad`, for a malformed
+    /// If it can't be read, has another header, or breaks off; and, without `skipped`, for a malformed
     /// line.
-    pub(crate) fn read(path: Option<&Path>, skip_bad: bool) -> Result<Self, InputError> {
+    pub(crate) fn read(
+        path: Option<&Path>,
+        skipped: Option<Skipped<'_>>,
+    ) -> Result<Self, InputError> {
         let (name, source): (_, Box<dyn BufRead>) = match path {
             None => (BUILT_IN_NAME.to_owned(), Box::new(BUILT_IN)),
             Some(path) => {
@@ -135,13 +144,13 @@ impl Input {
                 (path.display().to_string(), Box::new(reader))
             }
         };
-        Self::parse(name, source, skip_bad)
+        Self::parse(name, source, skipped)
     }
 
     fn parse(
         name: String,
         mut source: Box<dyn BufRead + '_>,
-        skip_bad: bool,
+        mut skipped: Option<Skipped<'_>>,
     ) -> Result<Self, InputError> {
         let packed = source.fill_buf().is_ok_and(|start| start.starts_with(&GZIP_MAGIC));
         let reader: Box<dyn BufRead> = match packed {
@@ -151,16 +160,20 @@ impl Input {
         let mut input =
             Self { name, flights: Vec::new(), names: Names::default(), bad: Bad::default() };
         let mut lines = Lines::new(reader);
-        if let Err(place) = input.take_all(&mut lines) {
+        if let Err(place) = input.take_all(&mut lines, &mut skipped) {
             return Err(InputError::Fatal { name: input.name, place });
         }
-        if input.bad.count > 0 && !skip_bad {
+        if input.bad.count > 0 && skipped.is_none() {
             return Err(InputError::Malformed { name: input.name, bad: input.bad });
         }
         Ok(input)
     }
 
-    fn take_all<R: BufRead>(&mut self, lines: &mut Lines<R>) -> Result<(), Malformed> {
+    fn take_all<R: BufRead>(
+        &mut self,
+        lines: &mut Lines<R>,
+        skipped: &mut Option<Skipped<'_>>,
+    ) -> Result<(), Malformed> {
         match lines.next().map_err(breaks_off)? {
             Line::Fields => check_header(lines)?,
             Line::Malformed(place) => return Err(place),
@@ -169,18 +182,43 @@ impl Input {
                 return Err(Malformed { line: 1, column: 1, expected, found: Found::EndOfFile });
             }
         }
+        // Blank lines are malformed rows only once another line follows.
+        let mut blank_from = None;
         for seq in 1.. {
-            match lines.next().map_err(breaks_off)? {
-                Line::Fields => match flight(seq, lines, &mut self.names) {
-                    Ok(flight) => self.flights.push(flight),
-                    Err(place) => self.bad.add(place),
-                },
-                Line::Malformed(place) => self.bad.add(place),
+            let flight = match lines.next().map_err(breaks_off)? {
                 Line::End => break,
+                Line::Fields if lines.is_blank() => {
+                    blank_from.get_or_insert(lines.line());
+                    continue;
+                }
+                Line::Fields => flight(seq, lines, &mut self.names),
+                Line::Malformed(place) => Err(place),
+            };
+            if let Some(first) = blank_from.take() {
+                for line in first..lines.line() {
+                    self.skip(too_short(line, 1), skipped);
+                }
+            }
+            match flight {
+                Ok(flight) => self.flights.push(flight),
+                Err(place) => self.skip(place, skipped),
             }
         }
         Ok(())
     }
+
+    fn skip(&mut self, malformed: Malformed, skipped: &mut Option<Skipped<'_>>) {
+        if let Some(tell) = skipped {
+            tell(&At(&self.name, &malformed).to_string());
+        }
+        self.bad.add(malformed);
+    }
+}
+
+/// A line of `fields` fields, which is not enough.
+fn too_short(line: u64, fields: usize) -> Malformed {
+    let expected = format!("{} fields", COLUMNS.len());
+    Malformed { line, column: fields + 1, expected, found: Found::EndOfLine }
 }
 
 fn breaks_off(Broken { line, column, error }: Broken) -> Malformed {
@@ -216,13 +254,8 @@ fn check_end<R: BufRead>(lines: &Lines<R>) -> Result<(), Malformed> {
 
 /// The line at hand as a flight.
 fn flight<R: BufRead>(seq: i64, lines: &Lines<R>, names: &mut Names) -> Result<Flight, Malformed> {
-    if let Some(missing) = (lines.len() < COLUMNS.len()).then(|| lines.len()) {
-        return Err(Malformed {
-            line: lines.line(),
-            column: missing + 1,
-            expected: format!("{} fields", COLUMNS.len()),
-            found: Found::EndOfLine,
-        });
+    if lines.len() < COLUMNS.len() {
+        return Err(too_short(lines.line(), lines.len()));
     }
     check_end(lines)?;
     let row = Row { lines };
@@ -237,7 +270,9 @@ fn flight<R: BufRead>(seq: i64, lines: &Lines<R>, names: &mut Names) -> Result<F
         arr_delay: row.delay(4)?,
         carrier: names.intern(row.word(5, "a carrier")?),
         flight: row.number(6, 0, 99_999, "a flight number, 0 to 99999")? as u32,
-        tailnum: Some(row.text(7)?).filter(|text| !text.is_empty()).map(|text| names.intern(text)),
+        tailnum: row
+            .word_or_nothing(7, "a tail number, or nothing")?
+            .map(|text| names.intern(text)),
         origin: names.intern(row.word(8, "an airport")?),
         dest: names.intern(row.word(9, "an airport")?),
         distance: row.number(10, 1, 99_999, "miles, 1 to 99999")? as u32,
@@ -270,6 +305,13 @@ impl<'l, R: BufRead> Row<'l, R> {
             return Err(self.malformed(at, expected));
         }
         Ok(text)
+    }
+
+    fn word_or_nothing(&self, at: usize, expected: &str) -> Result<Option<&'l str>, Malformed> {
+        match self.lines.field(at) {
+            Some([]) => Ok(None),
+            _ => self.word(at, expected).map(Some),
+        }
     }
 
     fn number(&self, at: usize, least: i32, most: i32, expected: &str) -> Result<i32, Malformed> {

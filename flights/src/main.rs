@@ -34,9 +34,9 @@ use engine::StartError;
 use rusqlite::{Connection, OpenFlags};
 
 use check::{Differences, check};
-use compare::{Bench, CompareError, Comparison, compare};
-use database::{TargetError, make_room};
-use input::{Input, InputError};
+use compare::{Bench, Comparison, compare};
+use database::{TargetError, make_room, remove_temporaries, resolve};
+use input::{Input, InputError, Skipped};
 use job::{JobError, Outcome, Settings, Stop};
 use options::Options;
 use progress::Progress;
@@ -108,16 +108,6 @@ impl From<JobError> for Failure {
     }
 }
 
-impl From<CompareError> for Failure {
-    fn from(error: CompareError) -> Self {
-        match error {
-            CompareError::Target(error) => error.into(),
-            CompareError::Job(error) => error.into(),
-            CompareError::Incomplete { .. } => Self::new(End::Trouble, &error),
-        }
-    }
-}
-
 fn main() -> ExitCode {
     let options = Options::parse();
     let mut progress = Progress::new(options.quiet);
@@ -133,12 +123,10 @@ fn main() -> ExitCode {
 fn run(options: &Options, progress: &mut Progress) -> Result<End, Failure> {
     let stop = stop_on_interrupt()?;
     progress.say("reading and checking the input");
-    let mut input = Input::read(options.input.as_deref(), options.skip_bad)?;
-    for line in input.bad.lines(&input.name) {
-        let _ = writeln!(stderr().lock(), "skipped: {line}");
-    }
+    let mut tell = |line: &str| progress.note(&format!("skipped: {line}"));
+    let skipped: Option<Skipped<'_>> = if options.skip_bad { Some(&mut tell) } else { None };
+    let mut input = Input::read(options.input.as_deref(), skipped)?;
     let names = Arc::new(std::mem::take(&mut input.names));
-    let db = prepare_place(options)?;
     let settings = Settings {
         sizing: options.sizing,
         shards: options.shards.into(),
@@ -146,6 +134,14 @@ fn run(options: &Options, progress: &mut Progress) -> Result<End, Failure> {
         flush_after: options.flush_after,
         durability: options.durability,
     };
+
+    // Before the last run's database goes, whatever can be known to keep this one from being stored.
+    job::plan(&settings).map_err(JobError::from)?;
+    if stop.is_set() {
+        let message = "interrupted before anything was stored; nothing was touched".to_owned();
+        return Err(Failure { end: End::Interrupted, message });
+    }
+    let db = prepare_place(options)?;
 
     progress.begin(input.flights.len() as u64, &db);
     let outcome = job::run(&input.flights, &names, &db, &settings, &stop, &mut |snapshot| {
@@ -165,7 +161,8 @@ fn run(options: &Options, progress: &mut Progress) -> Result<End, Failure> {
     })?;
 
     let compared = !options.no_compare && whole && !is_single(&settings.sizing);
-    let comparison = if compared && !input.flights.is_empty() {
+    let (mut comparison, mut comparison_failed) = (None, None);
+    if compared && !input.flights.is_empty() {
         let bench = Bench {
             flights: &input.flights,
             names: &names,
@@ -174,10 +171,12 @@ fn run(options: &Options, progress: &mut Progress) -> Result<End, Failure> {
             stop: &stop,
         };
         let within = Duration::from_secs(options.compare_seconds.into());
-        compare(&bench, &outcome, within, &mut |what| progress.say(what))?
-    } else {
-        None
-    };
+        // The run is over and stored: whatever happens here, it is reported.
+        match compare(&bench, &outcome, within, &mut |what| progress.say(what)) {
+            Ok(found) => comparison = found,
+            Err(error) => comparison_failed = Some(error.to_string()),
+        }
+    }
     progress.end();
 
     let report = Report {
@@ -189,19 +188,22 @@ fn run(options: &Options, progress: &mut Progress) -> Result<End, Failure> {
         interrupted: stop.is_set(),
         counts,
         check: differences,
+        check_left_out: options.check && outcome.interrupted,
         comparison,
+        comparison_failed,
     };
     show(&report, options.json)?;
     Ok(how_it_ended(options, &report))
 }
 
-/// The first Ctrl-C stops the pushing; the second ends the process, which loses what is not committed
-/// and nothing else.
+/// The first Ctrl-C stops the pushing; the second ends the process, which loses what is not committed,
+/// and the comparison's own files.
 fn stop_on_interrupt() -> Result<Stop, Failure> {
     let stop = Stop::default();
     let pressed = stop.clone();
     ctrlc::set_handler(move || {
         if pressed.set() {
+            remove_temporaries();
             std::process::exit(End::Interrupted as i32);
         }
         let _ =
@@ -213,7 +215,7 @@ fn stop_on_interrupt() -> Result<Stop, Failure> {
 
 /// The database's path, where there is no file now.
 fn prepare_place(options: &Options) -> Result<PathBuf, Failure> {
-    let db = options.database();
+    let db = resolve(options.database())?;
     if let (None, Some(folder)) = (&options.db, db.parent()) {
         std::fs::create_dir_all(folder)
             .map_err(|error| TargetError::Io { path: folder.to_owned(), error })?;
@@ -235,6 +237,12 @@ fn read_back<T>(
 }
 
 fn show(report: &Report<'_>, json: bool) -> Result<(), Failure> {
+    if let (true, Some(troubles)) = (json, report.troubles()) {
+        let _ = writeln!(stderr().lock(), "{}", troubles.to_string().trim());
+    }
+    if let (true, Some(why)) = (json, &report.comparison_failed) {
+        let _ = writeln!(stderr().lock(), "comparison failed: {why}");
+    }
     let mut out = stdout().lock();
     let shown = match json {
         true => writeln!(out, "{}", report.json()),
@@ -255,7 +263,7 @@ fn how_it_ended(options: &Options, report: &Report<'_>) -> End {
         .zip(report.comparison.as_ref().map(Comparison::speedup))
         .is_some_and(|(least, found)| found < least);
     let differs = report.check.as_ref().is_some_and(|Differences { count, .. }| *count > 0);
-    if failures.trouble {
+    if failures.trouble || report.comparison_failed.is_some() {
         End::Trouble
     } else if report.interrupted {
         End::Interrupted

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use engine::Snapshot;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::figures::grouped;
+use crate::figures::{counted, grouped};
 
 /// A bar on a terminal, a few lines elsewhere, nothing if it shall be quiet.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 enum Shown {
     Nothing,
-    Lines { total: u64, next_percent: u64 },
+    Lines { total: u64, next_percent: u64, since: Option<Instant> },
     Bar { bar: ProgressBar, since: Option<Instant> },
 }
 
@@ -27,7 +27,7 @@ impl Progress {
     pub(crate) fn new(quiet: bool) -> Self {
         let shown = match (quiet, stderr().is_terminal()) {
             (true, _) => Shown::Nothing,
-            (false, false) => Shown::Lines { total: 0, next_percent: 25 },
+            (false, false) => Shown::Lines { total: 0, next_percent: 25, since: None },
             (false, true) => {
                 let bar =
                     ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
@@ -50,13 +50,22 @@ impl Progress {
         }
     }
 
+    /// Writes a line that matters, also where no progress is shown.
+    pub(crate) fn note(&self, text: &str) {
+        match &self.shown {
+            Shown::Bar { bar, .. } => bar.suspend(|| line(text)),
+            Shown::Nothing | Shown::Lines { .. } => line(text),
+        }
+    }
+
     /// The storing of `rows` begins.
     pub(crate) fn begin(&mut self, rows: u64, db: &Path) {
-        let what = format!("storing {} rows into {}", grouped(rows), db.display());
+        let what = format!("storing {} into {}", counted(rows, "row"), db.display());
         match &mut self.shown {
             Shown::Nothing => {}
-            Shown::Lines { total, .. } => {
+            Shown::Lines { total, since, .. } => {
                 *total = rows;
+                *since = Some(Instant::now());
                 line(&what);
             }
             Shown::Bar { bar, since } => {
@@ -74,23 +83,16 @@ impl Progress {
         let settled = snapshot.settled();
         match &mut self.shown {
             Shown::Nothing => {}
-            Shown::Lines { total, next_percent } => {
+            Shown::Lines { total, next_percent, since } => {
                 let percent = settled * 100 / (*total).max(1);
                 if percent >= *next_percent && settled < *total {
-                    line(&format!("{} rows ({percent} %)", grouped(settled)));
+                    line(&format!("{percent} %: {}", state(snapshot, *since)));
                     *next_percent = (percent / 25 + 1) * 25;
                 }
             }
             Shown::Bar { bar, since } => {
-                let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
-                let rate = if seconds > 0.0 { settled as f64 / seconds } else { 0.0 };
                 bar.set_position(settled);
-                bar.set_message(format!(
-                    "{} rows, {} rows/s, {} open batches",
-                    grouped(settled),
-                    grouped(rate as u64),
-                    snapshot.open_batches
-                ));
+                bar.set_message(state(snapshot, *since));
             }
         }
     }
@@ -110,6 +112,18 @@ impl Progress {
         }
         self.shown = Shown::Nothing;
     }
+}
+
+/// How far it is, how fast, and what is being collected.
+fn state(snapshot: &Snapshot, since: Option<Instant>) -> String {
+    let settled = snapshot.settled();
+    let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+    let rate = if seconds > 0.0 { settled as f64 / seconds } else { 0.0 };
+    let open = match snapshot.open_batches {
+        1 => "1 open batch".to_owned(),
+        more => format!("{} open batches", grouped(more)),
+    };
+    format!("{}, {} rows/s, {open}", counted(settled, "row"), grouped(rate as u64))
 }
 
 /// A line that can't be written is not worth failing for.

@@ -9,7 +9,7 @@ use sinks::sqlite::Durability;
 
 use crate::check::Differences;
 use crate::compare::Comparison;
-use crate::figures::{bar, grouped, time};
+use crate::figures::{bar, counted, grouped, time};
 use crate::job::{Outcome, Settings};
 use crate::options::sizing_name;
 use crate::tables::Counts;
@@ -36,8 +36,12 @@ pub(crate) struct Report<'a> {
     pub counts: Counts,
     /// What the check found, if there was one.
     pub check: Option<Differences>,
+    /// There was to be a check, and Ctrl-C came before it.
+    pub check_left_out: bool,
     /// What batching gained, if that was measured.
     pub comparison: Option<Comparison>,
+    /// Why it could not be measured, if that failed.
+    pub comparison_failed: Option<String>,
 }
 
 /// The JSON object. Times end in their unit; what was not measured is null.
@@ -46,6 +50,7 @@ struct Json<'a> {
     rows_accepted: u64,
     rows_stored: u64,
     rows_failed: u64,
+    first_failure: Option<String>,
     rows_skipped: u64,
     carriers: u64,
     aircraft: u64,
@@ -59,7 +64,8 @@ struct Json<'a> {
     compared_rows: Option<usize>,
     compared_pairs: Option<usize>,
     compared_mean_batch: Option<f64>,
-    predicted_speedup_of_compared: Option<f64>,
+    predicted_speedup_of_run: Option<f64>,
+    comparison_failed: Option<&'a str>,
     formation_p50_ns: u64,
     formation_p99_ns: u64,
     lateness_p50_ns: u64,
@@ -95,12 +101,13 @@ impl Report<'_> {
     }
 
     fn cost(&self) -> Option<Cost> {
-        self.snapshot().cost()
+        self.outcome.cost_alone(self.settings)
     }
 
-    /// How many times faster the run's own costs say that its own batches are; only beside a
-    /// measurement.
-    fn predicted(&self) -> Option<f64> {
+    /// How many times faster the whole run's costs say that its own batches are; only beside a
+    /// measurement. Those batches are other ones than the compared rows', so this is not to be held
+    /// against what was measured.
+    fn predicted_of_run(&self) -> Option<f64> {
         self.comparison.as_ref()?;
         Some(self.cost()?.speedup(self.snapshot().mean_batch()))
     }
@@ -119,6 +126,12 @@ impl Report<'_> {
             rows_accepted: snapshot.accepted,
             rows_stored: self.counts.flights,
             rows_failed: snapshot.failed + snapshot.dead,
+            first_failure: self
+                .outcome
+                .failures
+                .first
+                .first()
+                .map(|(seq, error)| format!("row {seq}: {error}")),
             rows_skipped: self.skipped,
             carriers: self.counts.carriers,
             aircraft: self.counts.aircraft,
@@ -128,11 +141,12 @@ impl Report<'_> {
             speedup_over_single: comparison.map(Comparison::speedup),
             speedup_lower_quartile: comparison.map(|found| found.quartiles().0),
             speedup_upper_quartile: comparison.map(|found| found.quartiles().1),
-            predicted_speedup: self.predicted(),
+            predicted_speedup: comparison.and_then(|found| found.predicted),
             compared_rows: comparison.map(|found| found.rows),
             compared_pairs: comparison.map(|found| found.ratios.len()),
             compared_mean_batch: comparison.map(|found| found.mean_batch),
-            predicted_speedup_of_compared: comparison.and_then(|found| found.predicted),
+            predicted_speedup_of_run: self.predicted_of_run(),
+            comparison_failed: self.comparison_failed.as_deref(),
             formation_p50_ns: snapshot.formation.value_at_quantile(0.5),
             formation_p99_ns: snapshot.formation.value_at_quantile(0.99),
             lateness_p50_ns: snapshot.lateness.value_at_quantile(0.5),
@@ -169,8 +183,8 @@ impl Report<'_> {
         }
         writeln!(
             f,
-            "\nBatches: {} transactions of {:.1} rows on average; the largest had {}",
-            grouped(snapshot.batches),
+            "\nBatches: {} of {:.1} rows on average; the largest had {}",
+            counted(snapshot.batches, "transaction"),
             snapshot.mean_batch(),
             grouped(snapshot.batch_items.max())
         )?;
@@ -223,13 +237,16 @@ impl Report<'_> {
     }
 
     fn show_comparison(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(why) = &self.comparison_failed {
+            return writeln!(f, "\ncomparison failed: {why}");
+        }
         let Some(found) = &self.comparison else { return Ok(()) };
         let (low, high) = found.quartiles();
         writeln!(
             f,
-            "\nAgainst one transaction a row, on the first {} rows ({} pairs in turns, fresh files):",
-            grouped(found.rows as u64),
-            found.ratios.len()
+            "\nAgainst one transaction a row, on the first {} ({} in turns, fresh files):",
+            counted(found.rows as u64, "row"),
+            counted(found.ratios.len() as u64, "pair")
         )?;
         writeln!(f, "  single   {:>9} rows/s", grouped(found.single_rows_per_s as u64))?;
         writeln!(
@@ -241,15 +258,15 @@ impl Report<'_> {
         if let Some(predicted) = found.predicted {
             writeln!(
                 f,
-                "  The batched replays' own costs, fitted like those above, predict {predicted:.1} times \
-                 for their batches of {:.1} rows.",
+                "  Predicted from the batched side's costs alone: {predicted:.1} times, for its batches of \
+                 {:.1} rows.",
                 found.mean_batch
             )?;
         }
-        if let Some(predicted) = self.predicted() {
+        if let Some(predicted) = self.predicted_of_run() {
             writeln!(
                 f,
-                "  The whole run's costs predict {predicted:.1} times for its batches of {:.1} rows.",
+                "  The whole run, with batches of {:.1} rows, is predicted {predicted:.1} times as fast.",
                 self.snapshot().mean_batch()
             )?;
         }
@@ -265,7 +282,7 @@ impl Report<'_> {
     fn show_failures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failures = &self.outcome.failures;
         if failures.count > 0 {
-            writeln!(f, "\nNOT STORED: {} rows, the first:", grouped(failures.count))?;
+            writeln!(f, "\nNOT STORED: {}, the first:", counted(failures.count, "row"))?;
             for (seq, error) in &failures.first {
                 writeln!(f, "  row {seq}: {error}")?;
             }
@@ -273,7 +290,27 @@ impl Report<'_> {
         if let Some(differences) = &self.check {
             show_check(f, differences)?;
         }
+        if self.check_left_out {
+            writeln!(f, "\ncheck left out: interrupted")?;
+        }
         Ok(())
+    }
+
+    /// What went wrong, as people read it, if something did.
+    pub(crate) fn troubles(&self) -> Option<Troubles<'_>> {
+        let differs = self.check.as_ref().is_some_and(|differences| differences.count > 0);
+        let any = self.outcome.failures.count > 0 || differs || self.check_left_out;
+        any.then_some(Troubles(self))
+    }
+}
+
+/// The part of a report that says what went wrong.
+#[derive(Debug)]
+pub(crate) struct Troubles<'r>(&'r Report<'r>);
+
+impl fmt::Display for Troubles<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.show_failures(f)
     }
 }
 
@@ -304,27 +341,26 @@ impl fmt::Display for Report<'_> {
         }
         writeln!(
             f,
-            "{} flights stored in {}: {} rows/s",
-            grouped(self.counts.flights),
+            "{} stored in {}: {} rows/s",
+            counted(self.counts.flights, "flight"),
             time(self.outcome.elapsed.as_nanos() as f64),
             grouped(self.rows_per_s() as u64)
         )?;
         writeln!(
             f,
-            "  {} carriers, {} aircraft, {} rows out of order",
-            grouped(self.counts.carriers),
+            "  {}, {} aircraft, {} out of order",
+            counted(self.counts.carriers, "carrier"),
             grouped(self.counts.aircraft),
-            grouped(self.outcome.out_of_order)
+            counted(self.outcome.out_of_order, "row")
         )?;
         writeln!(f, "  from {}{}", self.input, skipped(self.skipped))?;
         writeln!(f, "  into {}", self.db)?;
         writeln!(f, "  durability {}: {}", durability.name(), waits_for(*durability))?;
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
         writeln!(
             f,
-            "  {producers} producer{}, {shards} shard{}, sizing {}, flushed after {}",
-            plural(*producers),
-            plural(*shards),
+            "  {}, {}, sizing {}, flushed after {}",
+            counted(*producers as u64, "producer"),
+            counted(*shards as u64, "shard"),
             sizing_name(sizing),
             time(flush_after.as_nanos() as f64)
         )?;
@@ -336,7 +372,7 @@ impl fmt::Display for Report<'_> {
 }
 
 fn skipped(rows: u64) -> String {
-    if rows == 0 { String::new() } else { format!(", {} malformed rows skipped", grouped(rows)) }
+    if rows == 0 { String::new() } else { format!(", {} skipped", counted(rows, "malformed row")) }
 }
 
 fn waits_for(durability: Durability) -> &'static str {
@@ -384,3 +420,6 @@ fn distribution(snapshot: &Snapshot) -> Vec<Size> {
 pub(crate) fn is_single(sizing: &Sizing) -> bool {
     matches!(sizing, Sizing::Single | Sizing::Fixed(1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -61,7 +61,7 @@ ON CONFLICT(tailnum) DO UPDATE SET
 /// What the writers of all shards saw, for the report.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    start: Instant,
+    start: OnceLock<Instant>,
     last_commit_ns: AtomicU64,
     out_of_order: AtomicU64,
     trouble: AtomicBool,
@@ -82,10 +82,10 @@ pub(crate) struct Failures {
 impl Ledger {
     const FAILURES_KEPT: usize = 5;
 
-    /// An empty one, whose time starts now.
+    /// An empty one, whose time has not begun.
     pub(crate) fn new() -> Self {
         Self {
-            start: Instant::now(),
+            start: OnceLock::new(),
             last_commit_ns: AtomicU64::new(0),
             out_of_order: AtomicU64::new(0),
             trouble: AtomicBool::new(false),
@@ -93,7 +93,12 @@ impl Ledger {
         }
     }
 
-    /// From the start to the last commit.
+    /// The first push comes now: the time begins, unless it has begun.
+    pub(crate) fn begin(&self) {
+        self.start.get_or_init(Instant::now);
+    }
+
+    /// From [`begin`](Self::begin) to the last commit; zero before the first.
     pub(crate) fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.last_commit_ns.load(Ordering::Relaxed))
     }
@@ -116,7 +121,8 @@ impl Ledger {
     // Relaxed: these are counts, read after the shards' threads have ended.
     fn committed(&self, out_of_order: u64) {
         self.out_of_order.fetch_add(out_of_order, Ordering::Relaxed);
-        let now = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let start = self.start.get_or_init(Instant::now);
+        let now = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.last_commit_ns.fetch_max(now, Ordering::Relaxed);
     }
 

@@ -5,7 +5,9 @@ use super::*;
 const ROW: &str = "1,31,515,2,-11,UA,1545,N14228,EWR,IAH,1400";
 
 fn parse(bytes: &[u8], skip_bad: bool) -> Result<Input, InputError> {
-    Input::parse("in.csv".into(), Box::new(bytes), skip_bad)
+    let mut ignore = |_: &str| {};
+    let skipped: Option<Skipped<'_>> = if skip_bad { Some(&mut ignore) } else { None };
+    Input::parse("in.csv".into(), Box::new(bytes), skipped)
 }
 
 fn with_header(rows: &[&str]) -> String {
@@ -25,7 +27,7 @@ fn row_with(column: usize, field: &str) -> String {
 
 #[test]
 fn the_copy_in_the_project_is_read_whole() {
-    let input = Input::read(None, false).unwrap();
+    let input = Input::read(None, None).unwrap();
     assert_eq!(input.flights.len(), 336_776);
     assert_eq!(input.bad, Bad::default());
     let last = input.flights.last().unwrap();
@@ -75,6 +77,7 @@ fn each_column_says_what_it_expects() {
         ),
         (6, "", "carrier (column 6): expected a carrier, found \"\""),
         (7, "x", "flight (column 7): expected a flight number, 0 to 99999, found \"x\""),
+        (8, "N 1", "tailnum (column 8): expected a tail number, or nothing, found \"N 1\""),
         (9, " ", "origin (column 9): expected an airport, found \" \""),
         (10, "", "dest (column 10): expected an airport, found \"\""),
         (11, "0", "distance (column 11): expected miles, 1 to 99999, found \"0\""),
@@ -102,7 +105,7 @@ fn fields_that_are_missing_or_too_many_are_named() {
         "in.csv:2:dep_delay (column 4): expected 11 fields, found the end of the line"
     );
     assert_eq!(
-        error(with_header(&[ROW, ""])),
+        error(with_header(&[ROW, "", ROW])),
         "in.csv:3:day (column 2): expected 11 fields, found the end of the line"
     );
     assert_eq!(
@@ -148,6 +151,20 @@ fn a_header_alone_is_an_input_of_no_rows() {
 }
 
 #[test]
+fn blank_lines_are_no_rows_at_the_end_and_malformed_ones_before_it() {
+    for end in ["\n", "\n\n\n", "\r\n\r\n", "\n\n\r"] {
+        let input = parse(format!("{}{end}", with_header(&[ROW])).as_bytes(), false).unwrap();
+        assert_eq!(input.flights.len(), 1, "{end:?}");
+    }
+    let input = parse(with_header(&[ROW, "", "", ROW, ""]).as_bytes(), true).unwrap();
+    let lines: Vec<_> = input.bad.first.iter().map(|malformed| malformed.line).collect();
+    assert_eq!(lines, [3, 4]);
+    assert_eq!(input.flights.last().unwrap().seq, 4);
+    // Quotes are something.
+    assert!(error(with_header(&[ROW, "\"\""])).starts_with("in.csv:3:"));
+}
+
+#[test]
 fn bytes_that_are_not_utf8_are_named() {
     let mut bytes = with_header(&[ROW]).into_bytes();
     bytes.extend_from_slice(b"1,1,515,2,11,UA,1545,N\xff,EWR,IAH,1400\n");
@@ -176,6 +193,17 @@ fn of_many_bad_rows_the_first_are_listed_and_the_rest_counted() {
     let listed = error(&text);
     assert_eq!(listed.lines().count(), 21);
     assert_eq!(listed.lines().last(), Some("… and 13 more"));
+}
+
+#[test]
+fn each_skipped_row_is_told_when_it_is_met() {
+    let bad = row_with(1, "x");
+    let text = with_header(&vec![bad.as_str(); 33]);
+    let mut told = Vec::new();
+    let mut tell = |line: &str| told.push(line.to_owned());
+    let input = Input::parse("in.csv".into(), Box::new(text.as_bytes()), Some(&mut tell)).unwrap();
+    assert_eq!((input.bad.count, told.len()), (33, 33));
+    assert_eq!(told[32], "in.csv:34:month (column 1): expected a month, 1 to 12, found \"x\"");
 }
 
 fn packed(text: &str) -> Vec<u8> {

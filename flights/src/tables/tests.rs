@@ -103,6 +103,26 @@ fn sums_of_several_batches_are_those_of_all_rows() {
 }
 
 #[test]
+fn the_time_runs_from_the_first_push_to_the_last_commit() {
+    let ledger = Ledger::new();
+    let made = Instant::now();
+    while made.elapsed() < Duration::from_millis(20) {
+        std::hint::spin_loop();
+    }
+    assert_eq!(ledger.elapsed(), Duration::ZERO, "nothing was committed");
+    ledger.begin();
+    ledger.committed(0);
+    let first = ledger.elapsed();
+    assert!(
+        first < made.elapsed() - Duration::from_millis(20),
+        "what came before counts: {first:?}"
+    );
+    ledger.begin();
+    ledger.committed(0);
+    assert!(ledger.elapsed() > first, "it began once");
+}
+
+#[test]
 fn a_carrier_without_any_delay_has_no_greatest_one() {
     let mut names = Names::default();
     let rows = vec![flight(&mut names, 1, "UA", None, "BOS")];
