@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
-
 use crate::engine::Engine;
 use crate::error::StartError;
 use crate::handler::{FromFn, Handler};
@@ -20,7 +18,7 @@ use crate::nanos::Clock;
 use crate::pin::Shards;
 use crate::plan::{AfterPanic, Plan, Settings};
 use crate::producer::Entrance;
-use crate::router::Router;
+use crate::router::{self, KeyHasher, Router};
 use crate::shard::{Factory, FactoryError, Shard, ShardId};
 use crate::sizing::Sizing;
 use crate::worker::{self, Worker};
@@ -43,7 +41,7 @@ impl<H: Handler> Engine<H> {
         Builder {
             factory: Arc::new(move |shard| factory(shard).map_err(Into::into)),
             settings: Settings::default(),
-            hasher: RandomState::default(),
+            hasher: router::key_hasher(),
         }
     }
 }
@@ -105,7 +103,7 @@ where
 /// assert_eq!(refused.to_string(), "flush_after is 0ns; allowed: 1µs to 3600s");
 /// # Ok::<(), StartError>(())
 /// ```
-pub struct Builder<H: Handler, S = RandomState> {
+pub struct Builder<H: Handler, S = KeyHasher> {
     factory: Factory<H>,
     settings: Settings,
     hasher: S,

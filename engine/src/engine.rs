@@ -4,8 +4,6 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
-
 use crate::error::{Left, ProducerError, ShutdownError, StartError};
 use crate::handle::Handle;
 use crate::handler::Handler;
@@ -13,6 +11,7 @@ use crate::lane::Lanes;
 use crate::nanos::Nanos;
 use crate::plan::Plan;
 use crate::producer::{Entrance, Producer};
+use crate::router::KeyHasher;
 use crate::shard::Control;
 use crate::snapshot::{Pin, Snapshot};
 use crate::worker::Worker;
@@ -24,7 +23,7 @@ const SNAPSHOT_PATIENCE: Nanos = Nanos::from_nanos(20_000_000);
 ///
 /// Dropping it closes it as [`shutdown`](Engine::shutdown) does, within the configured
 /// [`drop_within`](crate::Builder::drop_within).
-pub struct Engine<H: Handler, S = RandomState> {
+pub struct Engine<H: Handler, S = KeyHasher> {
     plan: Plan,
     lanes: Lanes<H::Item>,
     entrance: Entrance<S>,

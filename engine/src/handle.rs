@@ -7,14 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use foldhash::fast::RandomState;
 use ringbuf::{SharedLane, wake};
 
 use crate::error::PushError;
 use crate::item::{Item, Patience};
 use crate::lane::{Hashed, Mark};
 use crate::producer::Entrance;
-use crate::router::Router;
+use crate::router::{KeyHasher, Router};
 
 /// Pushes items into an engine from any thread and any task, for web servers and the like.
 ///
@@ -39,7 +38,7 @@ use crate::router::Router;
 /// # assert_eq!(engine.shutdown(std::time::Duration::from_secs(5))?.done, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Handle<T: Item, S = RandomState> {
+pub struct Handle<T: Item, S = KeyHasher> {
     shared: Arc<Shared<T, S>>,
 }
 
@@ -147,7 +146,7 @@ impl<T: Item, S: BuildHasher> Shared<T, S> {
 
 /// Waits for room: see [`Handle::reserve`].
 #[must_use = "a future does nothing until it is awaited"]
-pub struct Reserve<'h, T: Item, S = RandomState> {
+pub struct Reserve<'h, T: Item, S = KeyHasher> {
     handle: &'h Handle<T, S>,
     hash: u64,
     room: ringbuf::Reserve<'h, Hashed<T>, Mark>,
@@ -174,7 +173,7 @@ impl<'h, T: Item, S: BuildHasher> Future for Reserve<'h, T, S> {
 
 /// Room for one item: see [`Handle::reserve`]. Dropped unused, it goes to whoever waits.
 #[must_use = "it keeps room from others until it is used or dropped"]
-pub struct Permit<'h, T: Item, S = RandomState> {
+pub struct Permit<'h, T: Item, S = KeyHasher> {
     handle: &'h Handle<T, S>,
     hash: u64,
     room: ringbuf::Permit<'h, Hashed<T>, Mark>,

@@ -143,6 +143,7 @@ pub use nanos::Nanos;
 pub use pin::Shards;
 pub use plan::{AfterPanic, Part, Plan};
 pub use producer::Producer;
+pub use router::KeyHasher;
 pub use shard::ShardId;
 pub use sizing::{Sizing, Tiers, TiersError};
 pub use snapshot::{Cost, Pin, Snapshot};

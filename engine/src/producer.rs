@@ -5,7 +5,6 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 
-use foldhash::fast::RandomState;
 use ringbuf::wake;
 
 use crate::error::{PushError, RunError};
@@ -14,7 +13,7 @@ use crate::idle::{IdleTimes, Idling, Step};
 use crate::item::{Item, Patience};
 use crate::lane::{Hashed, Lane, Mark};
 use crate::nanos::Clock;
-use crate::router::Router;
+use crate::router::{KeyHasher, Router};
 
 /// What every way into an engine shares.
 #[derive(Clone, Debug)]
@@ -50,7 +49,7 @@ pub(crate) struct Entrance<S> {
 /// # assert_eq!(last.done, 99);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Producer<T: Item, S = RandomState> {
+pub struct Producer<T: Item, S = KeyHasher> {
     lane: Lane<T>,
     entrance: Entrance<S>,
     not_sync: PhantomData<Cell<()>>,

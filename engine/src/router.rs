@@ -2,7 +2,20 @@
 
 use std::hash::BuildHasher;
 
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
+
 use crate::item::Item;
+
+/// The hasher of keys unless another is given: foldhash, with a seed of its own for each engine.
+pub type KeyHasher = SeedableRandomState;
+
+/// A hasher with a fresh seed. The seed comes from the standard library's random state: foldhash's own
+/// is made from the one before, and was seen to come out the same several times in a row.
+pub(crate) fn key_hasher() -> KeyHasher {
+    let seed = std::hash::RandomState::new().hash_one(0_u64);
+    SeedableRandomState::with_seed(seed, SharedSeed::global_random())
+}
 
 /// Hashes keys and spreads them over shards; one for a whole engine.
 #[derive(Clone, Debug)]
@@ -59,6 +72,13 @@ mod tests {
         fn key(&self) -> u64 {
             self.0
         }
+    }
+
+    #[test]
+    fn no_two_hashers_have_the_same_seed() {
+        let hashes: std::collections::HashSet<_> =
+            (0..10_000).map(|_| key_hasher().hash_one(7_u64)).collect();
+        assert_eq!(hashes.len(), 10_000);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
-use foldhash::fast::RandomState;
+
 use ringbuf::seqlock;
 
 use crate::arena::Arena;
@@ -21,6 +21,7 @@ use crate::lane::Lanes;
 use crate::nanos::{Clock, MadeUp, Nanos};
 use crate::plan::Plan;
 use crate::producer::{Entrance, Producer};
+use crate::router::KeyHasher;
 use crate::shard::{Control, Shard, ShardId};
 use crate::snapshot::{Pin, Snapshot};
 use crate::tally::Counters;
@@ -100,7 +101,7 @@ pub fn with_batch<T: Item, R, E>(
 /// assert_eq!(engine.snapshot().triggers[Trigger::Deadline.index()], 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Stepped<H: Handler, S = RandomState> {
+pub struct Stepped<H: Handler, S = KeyHasher> {
     plan: Plan,
     lanes: Lanes<H::Item>,
     entrance: Entrance<S>,
