@@ -8,6 +8,19 @@ use std::fmt;
 
 use crate::workload::Row;
 
+/// What can be checked: an item all of whose bytes count.
+pub(crate) trait Content {
+    /// A hash over every byte.
+    fn hash(&self) -> u64;
+}
+
+impl Content for Row {
+    #[inline]
+    fn hash(&self) -> u64 {
+        fold(self.key, self.seq) ^ fold(self.rest[0], self.rest[1]).rotate_left(32)
+    }
+}
+
 /// The rolling hashes of one consumer.
 pub(crate) struct Checksum {
     keys: Vec<Rolling>,
@@ -30,7 +43,7 @@ const MULTIPLIER: u64 = 0x9FB2_1C65_1E98_DF25;
 
 /// Multiplies to 128 bits and folds them (Wang Yi, "wyhash", 2019).
 #[inline]
-fn fold(one: u64, other: u64) -> u64 {
+pub(crate) fn fold(one: u64, other: u64) -> u64 {
     let product = u128::from(one ^ 0xA076_1D64_78BD_642F) * u128::from(other ^ MULTIPLIER);
     product as u64 ^ (product >> 64) as u64
 }
@@ -47,16 +60,15 @@ impl Checksum {
     ///
     /// If there is no such key.
     #[inline]
-    pub(crate) fn add(&mut self, key: u64, rows: &[Row]) {
+    pub(crate) fn add<T: Content>(&mut self, key: u64, items: &[T]) {
         let rolling = &mut self.keys[key as usize];
         let mut hash = rolling.hash;
-        for row in rows {
+        for item in items {
             // The items' own hashes do not wait for each other; only the rolling one does.
-            let item = fold(row.key, row.seq) ^ fold(row.rest[0], row.rest[1]).rotate_left(32);
-            hash = (hash.rotate_left(5) ^ item).wrapping_mul(MULTIPLIER);
+            hash = (hash.rotate_left(5) ^ item.hash()).wrapping_mul(MULTIPLIER);
         }
         rolling.hash = hash;
-        rolling.items += rows.len() as u64;
+        rolling.items += items.len() as u64;
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -72,6 +84,11 @@ impl Checksum {
 }
 
 impl Digest {
+    /// So many items that came to `hash`, for a workload that has a checksum of its own.
+    pub(crate) fn of(items: u64, hash: u64) -> Self {
+        Self { items, hash }
+    }
+
     /// Both together.
     pub(crate) fn and(self, other: Self) -> Self {
         Self { items: self.items + other.items, hash: self.hash.wrapping_add(other.hash) }

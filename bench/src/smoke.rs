@@ -5,10 +5,15 @@ use std::time::Instant;
 use engine::Sizing;
 
 use crate::Failure;
+use crate::checksum::Digest;
+use crate::engine::tidegate::Tidegate;
+use crate::engine::{Dist, EngineCase, QUEUE_ITEMS, RUN_ITEMS};
 use crate::options::Smoke;
-use crate::peers::engine::Setup;
-use crate::peers::{self, Handled, Pause, QUEUE_ITEMS, RUN_ITEMS, Run, Trivial};
+use crate::pause::Pause;
+use crate::peer::{Case, Peer};
 use crate::pinning::to_last_core;
+use crate::run::Run;
+use crate::trivial::Trivial;
 use crate::workload::{Row, Workload};
 
 /// Runs everything once.
@@ -20,21 +25,19 @@ pub(crate) fn run(options: &Smoke) -> Result<(), Failure> {
     Ok(())
 }
 
-fn report(name: &str, workload: Workload, run: &Run) -> Result<(), Failure> {
-    run.handled.digest.check(workload.digest(), name)?;
-    println!(
-        "{name:<44} {:>8} {:>10.1} {:>11.1}",
-        workload.keys,
-        run.ns_per_item(),
-        run.handled.mean_batch()
-    );
+fn report(name: &str, keys: u32, expected: Digest, run: &Run) -> Result<(), Failure> {
+    run.handled.digest.check(expected, name)?;
+    println!("{name:<44} {keys:>8} {:>10.1} {:>11.1}", run.ns, run.handled.mean_batch());
     Ok(())
 }
 
 fn rings(items: u64) -> Result<(), Failure> {
     let workload = Workload { items, keys: 1 };
-    report("ring: push, pop", workload, &through_ring(workload, push_each, pop_each)?)?;
-    report("ring: runs of 256", workload, &through_ring(workload, push_runs, pop_runs)?)
+    let expected = workload.digest();
+    let by_item = through_ring(workload, push_each, pop_each)?;
+    report("ring: push, pop", workload.keys, expected, &by_item)?;
+    let by_run = through_ring(workload, push_runs, pop_runs)?;
+    report("ring: runs of 256", workload.keys, expected, &by_run)
 }
 
 type Push = fn(ringbuf::Producer<Row>, Workload) -> Result<(), Failure>;
@@ -48,11 +51,11 @@ fn through_ring(workload: Workload, push: Push, pop: Pop) -> Result<Run, Failure
             to_last_core();
             let mut trivial = Trivial::new(workload.keys);
             pop(consumer, &mut trivial);
-            trivial.handled()
+            trivial.done()
         });
         push(producer, workload)?;
-        let handled: Handled = consumer.join().map_err(|_| "the consumer panicked")?;
-        Ok(Run { elapsed: begun.elapsed(), handled })
+        let done = consumer.join().map_err(|_| "the consumer panicked")?;
+        Ok(Run::of_throughput(done.ended - begun, done.trivial.handled()))
     })
 }
 
@@ -117,23 +120,38 @@ fn pop_runs(mut consumer: ringbuf::Consumer<Row>, trivial: &mut Trivial) {
 }
 
 fn engines(items: u64) -> Result<(), Failure> {
+    let items = u32::try_from(items)?;
     let sizings = [Sizing::Single, Sizing::Fixed(100), Sizing::default()];
     for shards in [1, 2] {
         for sizing in sizings {
             for keys in [8, 1_000, 100_000] {
-                let workload = Workload { items, keys };
-                let run = peers::engine::run(workload, Setup { sizing, shards, runs: true })?;
-                report(&name(sizing, shards, "runs"), workload, &run)?;
+                let case = EngineCase::<Row>::new(keys, Dist::Uniform).shards(shards).items(items);
+                through_engine(
+                    case,
+                    shards,
+                    keys,
+                    Tidegate { name: "tidegate", sizing, runs: true },
+                )?;
             }
         }
     }
-    let setup = Setup { sizing: Sizing::Fixed(100), shards: 1, runs: false };
-    let workload = Workload { items, keys: 1_000 };
-    let run = peers::engine::run(workload, setup)?;
-    report(&name(setup.sizing, setup.shards, "push"), workload, &run)
+    let case = EngineCase::<Row>::new(1_000, Dist::Uniform).items(items);
+    let setup = Tidegate { name: "tidegate", sizing: Sizing::Fixed(100), runs: false };
+    through_engine(case, 1, 1_000, setup)
 }
 
-fn name(sizing: Sizing, shards: usize, pushed: &str) -> String {
+fn through_engine(
+    case: EngineCase<Row>,
+    shards: u32,
+    keys: u32,
+    setup: Tidegate,
+) -> Result<(), Failure> {
+    let pushed = if setup.runs { "runs" } else { "push" };
+    let name = name(setup.sizing, shards, pushed);
+    report(&name, keys, case.expected(), &setup.run(case)?)
+}
+
+fn name(sizing: Sizing, shards: u32, pushed: &str) -> String {
     let sizing = match sizing {
         Sizing::Single => "single".to_owned(),
         Sizing::Fixed(items) => format!("fixed:{items}"),

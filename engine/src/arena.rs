@@ -52,6 +52,7 @@ use std::{
     slice,
 };
 
+use allocator_api2::alloc::{AllocError, Allocator, Global};
 use bumpalo::Bump;
 
 /// The most items one block can be asked to hold.
@@ -277,6 +278,7 @@ impl<T> Arena<T> {
         let layout = Layout::from_size_align(shape.region, shape.page_align)
             .expect("the chunk that holds the region fits an isize");
         let region = bump.alloc_layout(layout);
+        prefer_huge_pages(region, shape.region);
         let last = shape.pages as u32 - 1;
         let pages = (0..=last)
             .map(|page| Page {
@@ -620,6 +622,13 @@ impl<T> Block<T> {
         true
     }
 
+    /// Whether its items end below this place, counted from the block's start: so do at least as many
+    /// as it holds.
+    #[inline(always)]
+    pub(crate) fn ends_below(&self, place: u16) -> bool {
+        self.end < u32::from(place)
+    }
+
     /// Asks for the place where the next item goes to be brought into the cache.
     #[inline(always)]
     pub(crate) fn prefetch_end(&self) {
@@ -665,7 +674,6 @@ impl<T> Block<T> {
 
     /// The items, oldest first.
     #[inline]
-    #[cfg(test)]
     pub(crate) fn items_mut(&mut self) -> &mut [T] {
         let items = self.len();
         // SAFETY: as in `items`, and `&mut self` makes the slice the only way to them.
@@ -773,6 +781,52 @@ impl<T> fmt::Debug for Block<T> {
             .field("len", &self.len())
             .field("capacity", &self.capacity)
             .finish_non_exhaustive()
+    }
+}
+
+/// Asks the system to back some memory of ours with huge pages, where it can be asked and where a whole
+/// one lies in it. Blocks, records and table are touched at random: with small pages, nearly every touch
+/// beyond ten thousand keys misses the processor's table of pages too (measured: a fifth to a third of
+/// the time at 10,000 to a million keys). What is touched first in a huge page makes all of it resident.
+fn prefer_huge_pages(first: NonNull<u8>, bytes: usize) {
+    /// As on x86-64 and on ARM with pages of 4 KiB; elsewhere the advice just covers a little less.
+    const HUGE: usize = 2 * 1024 * 1024;
+    let start = first.addr().get().next_multiple_of(HUGE);
+    let end = (first.addr().get() + bytes) / HUGE * HUGE;
+    if start >= end {
+        return;
+    }
+    #[cfg(target_os = "linux")]
+    // SAFETY: advice about whole pages inside one allocation, which does not change what they hold. If
+    // it is refused, the memory is as good as before.
+    unsafe {
+        libc::madvise(first.as_ptr().with_addr(start).cast(), end - start, libc::MADV_HUGEPAGE);
+    }
+}
+
+/// As [`prefer_huge_pages`], for a vector that will not grow.
+pub(crate) fn vec_on_huge_pages<T>(capacity: usize) -> Vec<T> {
+    let mut vec = Vec::with_capacity(capacity);
+    let room: &mut [mem::MaybeUninit<T>] = vec.spare_capacity_mut();
+    prefer_huge_pages(NonNull::from(&mut *room).cast(), size_of_val(room));
+    vec
+}
+
+/// The global allocator, but for advice on huge pages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OnHugePages;
+
+// SAFETY: the global allocator does it all.
+unsafe impl Allocator for OnHugePages {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let memory = Global.allocate(layout)?;
+        prefer_huge_pages(memory.cast(), memory.len());
+        Ok(memory)
+    }
+
+    unsafe fn deallocate(&self, memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's word: it came from `allocate`, and so from there.
+        unsafe { Global.deallocate(memory, layout) };
     }
 }
 

@@ -62,7 +62,7 @@ impl fmt::Debug for Settled<'_> {
 impl<T: Item, R, E> fmt::Debug for Group<'_, T, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group")
-            .field("items", &self.desk.block.len())
+            .field("items", &self.desk.items)
             .field("trigger", &self.desk.trigger)
             .finish_non_exhaustive()
     }
@@ -76,20 +76,20 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
     /// The key that all items here have, borrowed from the first of them.
     #[must_use]
     pub fn key(&self) -> T::Key<'_> {
-        self.desk.block.items()[0].key()
+        self.desk.items()[0].key()
     }
 
     /// The items, oldest first; at least one.
     #[must_use]
     pub fn items(&self) -> &[T] {
-        self.desk.block.items()
+        self.desk.items()
     }
 
     /// The number of items; at least one.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
     pub fn len(&self) -> usize {
-        self.desk.block.len()
+        self.desk.items
     }
 
     /// Why the batch was handed over now.
@@ -106,8 +106,8 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
     /// it keep their verdicts, and those after it go back to the head of their key: the next
     /// handler call gets them.
     pub fn settle_each(self, mut decide: impl FnMut(&T) -> Verdict<R, E>) -> Settled<'b> {
-        let Desk { block, progress, outcomes, .. } = self.desk;
-        let items = block.items();
+        let Desk { block, items, progress, outcomes, .. } = self.desk;
+        let items = &block.items()[..*items];
         progress.stage = Stage::Each;
         let mut count = Count::of(progress);
         match outcomes {
@@ -138,10 +138,11 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
     ///
     /// As [`settle_each`](Self::settle_each); the item at hand is dropped by the panic.
     pub fn settle_owned(self, mut decide: impl FnMut(T) -> Result<R, E>) -> Settled<'b> {
-        let Desk { block, progress, outcomes, .. } = self.desk;
+        let Desk { block, items, progress, outcomes, .. } = self.desk;
         progress.stage = Stage::Owned;
         let mut count = Count::of(progress);
-        while let Some(item) = block.pop_front() {
+        for _ in 0..*items {
+            let Some(item) = block.pop_front() else { break };
             count.take_up();
             let verdict = match decide(item) {
                 Ok(reply) => Verdict::Done(reply),
@@ -166,8 +167,8 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
         R: Clone,
         E: Clone,
     {
-        let Desk { block, progress, outcomes, .. } = self.desk;
-        let items = block.items();
+        let Desk { block, items, progress, outcomes, .. } = self.desk;
+        let items = &block.items()[..*items];
         let result = decide(items[0].key(), items);
         progress.stage = Stage::Each;
         match &result {
@@ -199,8 +200,8 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
         self,
         decide: impl FnOnce(T::Key<'_>, &[T], &mut Verdicts<R, E>),
     ) -> Settled<'b> {
-        let Desk { block, progress, verdicts, .. } = self.desk;
-        let items = block.items();
+        let Desk { block, items, progress, verdicts, .. } = self.desk;
+        let items = &block.items()[..*items];
         verdicts.lay_out(items.len());
         decide(items[0].key(), items, verdicts);
         // Only now: a panic in `decide` must find the stage at `Untouched`.
@@ -375,6 +376,8 @@ type Outcomes<R, E> = Vec<(usize, Result<R, Failure<E>>)>;
 /// Where the batch at hand lies while its handler works on it.
 pub(crate) struct Desk<T, R, E> {
     block: Block<T>,
+    /// How many of the block's items, from the first on, are the batch.
+    items: usize,
     trigger: Trigger,
     progress: Progress,
     verdicts: Verdicts<R, E>,
@@ -399,17 +402,27 @@ impl<R, E> Default for Verdicts<R, E> {
 }
 
 impl<T, R, E> Desk<T, R, E> {
-    /// Lays a batch out for its handler. `verdicts` is scratch memory, given back by
-    /// [`conclude`](Self::conclude).
+    /// Lays a batch out for its handler: the first `items` of the block, at least one; the others stay
+    /// there. `verdicts` is scratch memory, given back by [`conclude`](Self::conclude).
     #[inline]
-    pub(crate) fn new(block: Block<T>, trigger: Trigger, verdicts: Verdicts<R, E>) -> Self {
-        Self { block, trigger, progress: Progress::UNTOUCHED, verdicts, outcomes: None }
+    pub(crate) fn new(
+        block: Block<T>,
+        items: usize,
+        trigger: Trigger,
+        verdicts: Verdicts<R, E>,
+    ) -> Self {
+        Self { block, items, trigger, progress: Progress::UNTOUCHED, verdicts, outcomes: None }
     }
 
     /// As [`new`](Self::new), and keeps each item's outcome.
     pub(crate) fn with_outcomes(block: Block<T>, trigger: Trigger) -> Self {
-        let verdicts = Verdicts::with_capacity(block.len());
-        Self { outcomes: Some(Vec::new()), ..Self::new(block, trigger, verdicts) }
+        let items = block.len();
+        let verdicts = Verdicts::with_capacity(items);
+        Self { outcomes: Some(Vec::new()), ..Self::new(block, items, trigger, verdicts) }
+    }
+
+    fn items(&self) -> &[T] {
+        &self.block.items()[..self.items]
     }
 
     /// Settles what was decided; what was not, and is not to fail, stays in the block.
@@ -434,7 +447,7 @@ impl<T, R, E> Desk<T, R, E> {
     }
 
     fn fail_all(&mut self, concluded: &mut Concluded, failure: impl Fn() -> Failure<E>) {
-        let items = self.block.len();
+        let items = self.items;
         concluded.failed += items;
         concluded.drop_panics += self.block.settle_front(items);
         if let Some(outcomes) = &mut self.outcomes {
@@ -493,9 +506,12 @@ impl<T, R, E> Desk<T, R, E> {
 #[cold]
 fn take_out_decided<T, V>(block: &mut Block<T>, slots: &[Option<V>]) -> usize {
     let mut panics = 0;
-    for slot in slots {
+    // What lies behind the batch goes round too.
+    let behind = block.len() - slots.len();
+    let is_decided = slots.iter().map(Option::is_some).chain(std::iter::repeat_n(false, behind));
+    for is_decided in is_decided {
         let Some(item) = block.pop_front() else { break };
-        if slot.is_some() {
+        if is_decided {
             panics += usize::from(drop_panics(item));
         } else if block.push(item).is_err() {
             unreachable!("the place it came from is free");

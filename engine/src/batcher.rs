@@ -10,8 +10,12 @@
 mod accept;
 mod decide;
 mod hand_over;
+mod stretch;
 
+use accept::Ahead;
 pub(crate) use accept::Arrival;
+pub(crate) use stretch::Arrivals;
+use stretch::View;
 
 use crate::arena::Arena;
 use crate::batch::Verdicts;
@@ -59,6 +63,9 @@ pub(crate) struct Batcher<T: Item, R, E> {
     sweep: Option<Trigger>,
     /// Memory ran out in this drain.
     starved: bool,
+    view: View,
+    /// No open batch is younger.
+    newest: Nanos,
     pub(crate) tally: Tally,
 }
 
@@ -80,6 +87,8 @@ impl<T: Item, R, E> Batcher<T, R, E> {
             urgent: Vec::with_capacity(READY_BATCHES),
             sweep: None,
             starved: false,
+            view: View::Ahead,
+            newest: Nanos::ZERO,
             tally: Tally::new(largest),
         }
     }
@@ -140,6 +149,15 @@ impl<T: Item, R, E> Batcher<T, R, E> {
                 self.timers.clear(index);
             }
             record.timer = self.timers.set(index, deadline);
+        }
+    }
+
+    /// The record's timer is not set any more.
+    fn disarm(&mut self, index: Index) {
+        let record = self.groups.record(index);
+        if record.timer != Nanos::MAX {
+            self.timers.clear(index);
+            record.timer = Nanos::MAX;
         }
     }
 

@@ -263,7 +263,9 @@ impl<H: Handler, S: BuildHasher + Clone> Builder<H, S> {
         let entrance = Entrance { router, clock, idle: plan.idle, home };
         Ok(Opened { plan, factory: self.factory, lanes, shards, entrance })
     }
+}
 
+impl<H: Handler, S: BuildHasher + Clone + Send + 'static> Builder<H, S> {
     /// Starts the engine: takes all its memory, starts a thread for each shard, and returns when each
     /// has its handler.
     ///
@@ -284,12 +286,12 @@ impl<H: Handler, S: BuildHasher + Clone> Builder<H, S> {
         let mut engine = Engine::new(plan, lanes, entrance);
         for (lanes, parker) in shards.into_iter().zip(parkers) {
             let shard = ShardId(lanes.shard());
-            let Entrance { clock, home, .. } = engine.entrance().clone();
+            let entrance = engine.entrance().clone();
             let plan = engine.plan().clone();
             let factory = Arc::clone(&factory);
             let make = move |control, counters| {
-                home.enter();
-                Shard::new(shard, &plan, clock, lanes, factory, control, counters)
+                entrance.home.enter();
+                Shard::new(shard, &plan, &entrance, lanes, factory, control, counters)
             };
             engine.add(Worker::spawn(shard, engine.plan(), parker, make)?);
         }

@@ -1,35 +1,41 @@
 //! A run of one lane, on its way into batches.
 
 use std::any::Any;
+use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::batcher::{Arrival, Batcher};
+use crate::batcher::{Arrival, Arrivals, Batcher};
 use crate::item::{Item, Patience};
-use crate::lane::{Hashed, Mark};
-use crate::limits::LOOK_AHEAD;
+use crate::lane::Mark;
 use crate::nanos::Nanos;
 use crate::notes::Notes;
 use crate::panics::{drop_panics, message};
+use crate::router::Router;
 use crate::verdict::Trigger;
 
 /// A run of one lane on its way into batches.
-pub(crate) struct Drain<'a, T: Item, R, E> {
-    pub(crate) run: ringbuf::LaneDrain<'a, Hashed<T>, Mark>,
+pub(crate) struct Drain<'a, T: Item, R, E, S> {
+    pub(crate) run: ringbuf::LaneDrain<'a, T, Mark>,
     pub(crate) batcher: &'a mut Batcher<T, R, E>,
     pub(crate) notes: &'a mut Notes,
+    pub(crate) router: &'a Router<S>,
 }
 
-impl<T: Item, R, E> Drain<'_, T, R, E> {
+impl<T: Item, R, E, S: BuildHasher> Drain<'_, T, R, E, S> {
     /// Takes all of the run, or as much as there is memory for; says how much that was.
     pub(crate) fn all(&mut self) -> usize {
         let from = self.run.seq();
+        self.batcher.looks_ahead_again();
         loop {
             let seq = self.run.seq();
             // User code (`key`, `Eq`) runs in here; one guard serves a whole run.
             let ended = catch_unwind(AssertUnwindSafe(|| self.batches()));
             self.batcher.accepted((self.run.seq() - seq) as usize);
             let Err(panic) = ended else { break };
-            self.skip(&*panic);
+            // Ahead of the item at hand; one by one, it comes again at the item whose code it is.
+            if !self.batcher.ceases_to_look_ahead() {
+                self.skip(&*panic);
+            }
             drop_panics(panic);
         }
         (self.run.seq() - from) as usize
@@ -45,7 +51,7 @@ impl<T: Item, R, E> Drain<'_, T, R, E> {
                 self.marked(since)
             } else {
                 let stretch = self.run.len().min((until.min(marked) - seq) as usize);
-                self.stretch(stretch, since)
+                self.batcher.stretch(self.run.first(stretch), since, self.router)
             };
             if !placed {
                 return;
@@ -53,61 +59,11 @@ impl<T: Item, R, E> Drain<'_, T, R, E> {
         }
     }
 
-    #[inline]
-    fn stretch(&mut self, items: usize, since: Nanos) -> bool {
-        if self.batcher.is_single() {
-            let Self { run, batcher, .. } = self;
-            return (0..items)
-                .all(|_| batcher.put_alone(|| run.next().map(|hashed| hashed.item), since));
-        }
-        let accepted = if self.batcher.looks_ahead() {
-            self.accept_ahead(items, since)
-        } else {
-            self.accept(items, since)
-        };
-        accepted == items
-    }
-
-    /// Accepts items one by one; says how many.
-    #[inline(always)]
-    fn accept(&mut self, items: usize, since: Nanos) -> usize {
-        let Self { run, batcher, .. } = self;
-        for nth in 0..items {
-            let Some(here) = run.here() else { return nth };
-            let guess = batcher.guess(here.item().hash);
-            if batcher.accept(here, guess, since).is_none() {
-                return nth;
-            }
-        }
-        items
-    }
-
-    /// As [`accept`](Self::accept), looking ahead.
-    fn accept_ahead(&mut self, items: usize, since: Nanos) -> usize {
-        let Self { run, batcher, .. } = self;
-        let mut accepted = 0;
-        let mut guesses = [0; LOOK_AHEAD];
-        while accepted < items {
-            let (next, _) = run.as_slices();
-            let stage = next.len().min(items - accepted).min(LOOK_AHEAD);
-            let guesses = &mut guesses[..stage];
-            batcher.look_ahead(next.iter().map(|hashed| hashed.hash), guesses);
-            for &mut guess in guesses {
-                let Some(here) = run.here() else { return accepted };
-                if batcher.accept(here, guess, since).is_none() {
-                    return accepted;
-                }
-                accepted += 1;
-            }
-        }
-        accepted
-    }
-
     /// The next item, with what the lane's marks say of it.
     #[cold]
     fn marked(&mut self, since: Nanos) -> bool {
-        let Some(hashed) = self.run.peek() else { return true };
-        let Some(place) = self.batcher.place(hashed.hash, &hashed.item, since) else {
+        let Some(item) = self.run.peek() else { return true };
+        let Some(place) = self.batcher.place(self.router.hash(item), since) else {
             return false;
         };
         let mut patience = Patience::Engine;
@@ -117,8 +73,8 @@ impl<T: Item, R, E> Drain<'_, T, R, E> {
                 Mark::Patience(own) => patience = own,
             }
         }
-        let Some(hashed) = self.run.next() else { return true };
-        self.batcher.put(place, hashed.item, since);
+        let Some(item) = self.run.next() else { return true };
+        self.batcher.put(place, item, since);
         self.batcher.hurry(place, patience, since);
         true
     }
@@ -136,25 +92,37 @@ impl<T: Item, R, E> Drain<'_, T, R, E> {
         let counters = &mut self.batcher.tally.counters;
         counters.key_panics += 1;
         counters.failed += 1;
-        if let Some(hashed) = self.run.next() {
-            counters.drop_panics += u64::from(drop_panics(hashed.item));
+        if let Some(item) = self.run.next() {
+            counters.drop_panics += u64::from(drop_panics(item));
         }
     }
 }
 
-impl<T> Arrival<T> for ringbuf::Here<'_, Hashed<T>> {
+impl<T: Item> Arrivals<T> for ringbuf::Stretch<'_, T> {
+    type Here<'h>
+        = ringbuf::Here<'h, T>
+    where
+        Self: 'h;
+
     #[inline(always)]
-    fn hash(&self) -> u64 {
-        ringbuf::Here::item(self).hash
+    fn ahead(&self) -> &[T] {
+        self.as_slices().0
     }
 
     #[inline(always)]
+    fn here(&mut self) -> Option<Self::Here<'_>> {
+        ringbuf::Stretch::here(self)
+    }
+}
+
+impl<T> Arrival<T> for ringbuf::Here<'_, T> {
+    #[inline(always)]
     fn item(&self) -> &T {
-        &ringbuf::Here::item(self).item
+        ringbuf::Here::item(self)
     }
 
     #[inline(always)]
     fn take(self) -> T {
-        ringbuf::Here::take(self).item
+        ringbuf::Here::take(self)
     }
 }

@@ -5,13 +5,16 @@
 //! the hash, the record's index) finds them, so a look-up that misses the cache misses it three
 //! times at most: control bytes, entry, record.
 //!
-//! A record outlives its batches: when one is handed over by size, the next item of the key finds
-//! the record still in the table, and its timer still armed, and neither has to be touched. The
-//! record goes when its timer finds it idle, or when another key needs the place.
+//! A record outlives its batches: the next item of the key finds it still in the table, and maybe its
+//! timer still armed, and neither has to be touched. It goes only when another key needs its place:
+//! then the next idle one does, going round (the clock algorithm without its second chance: Corbató,
+//! "A Paging Experiment with the Multics System", 1968).
 //!
-//! There is one record for a 64-bit hash. Two keys with the same hash take turns: the one that
-//! arrives seals the other's batch. A collision costs batching, never correctness, and an attacker
-//! who makes many gets batches of one instead of long chains.
+//! There is one record for a 64-bit hash, and keys are not compared here: that would load an item of
+//! the open batch, a cache miss, for every item that joins. Two keys with the same hash share a batch,
+//! which is cut where the key changes when it is handed over: then its items are read anyway. So a
+//! collision costs batching, never correctness, and an attacker who makes many gets batches of one
+//! instead of long chains.
 //!
 //! Traps: hashbrown takes a bucket from a hash's low bits and a tag from the top seven, so the
 //! engine picks the shard from bits between. And removals leave tombstones, so the table has room
@@ -21,14 +24,14 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 
-use crate::arena::{Block, prefetch};
+use crate::arena::{Block, OnHugePages, prefetch, vec_on_huge_pages};
 use crate::nanos::Nanos;
 use crate::verdict::Trigger;
 
 /// A record's place; also its token on the wheel.
 pub(crate) type Index = u32;
 
-/// What a shard knows of a lately active key.
+/// What a shard knows of a key.
 #[repr(align(64))]
 pub(crate) struct Record<T> {
     pub(crate) hash: u64,
@@ -54,6 +57,22 @@ pub(crate) struct Record<T> {
 }
 
 impl<T> Record<T> {
+    /// A new key's.
+    fn of(hash: u64) -> Self {
+        Self {
+            hash,
+            block: None,
+            deadline: Nanos::MAX,
+            since: Nanos::MAX,
+            timer: Nanos::MAX,
+            target: 0,
+            plain_below: 0,
+            last_len: 0,
+            listed: false,
+            urgent: None,
+        }
+    }
+
     /// The open batch lies in this block now.
     pub(crate) fn hold(&mut self, block: Block<T>) {
         self.plain_below = usize::from(self.target).min(block.capacity()) as u16 - 1;
@@ -69,11 +88,13 @@ struct Entry {
 
 /// The records of one shard, and what finds them.
 pub(crate) struct Groups<T> {
-    table: HashTable<Entry>,
+    table: HashTable<Entry, OnHugePages>,
     records: Vec<Record<T>>,
     /// Where hashes were found lately, by some of their bits: a look at it is a quarter of a look-up.
-    front: Box<[Entry; FRONT]>,
-    free: Vec<Index>,
+    /// Only the first records fit; with more of them, items are looked up ahead anyway.
+    front: Box<[u16; FRONT]>,
+    /// Where the search for an idle record goes on.
+    hand: usize,
     /// Records that may have an open batch; each stands here at most once.
     opened: VecDeque<Index>,
     open_batches: usize,
@@ -87,10 +108,10 @@ impl<T> Groups<T> {
     /// Room for `keys` records; nothing is allocated later.
     pub(crate) fn new(keys: usize) -> Self {
         Self {
-            table: HashTable::with_capacity(2 * keys),
-            records: Vec::with_capacity(keys),
-            front: Box::new([Entry { tag: 0, index: NOWHERE }; FRONT]),
-            free: Vec::with_capacity(keys),
+            table: HashTable::with_capacity_in(2 * keys, OnHugePages),
+            records: vec_on_huge_pages(keys),
+            front: Box::new([u16::MAX; FRONT]),
+            hand: 0,
             opened: VecDeque::with_capacity(keys),
             open_batches: 0,
         }
@@ -101,10 +122,10 @@ impl<T> Groups<T> {
         // A table with room for n has a power of two of at least 8/7 n buckets, each with a control
         // byte, and a trailing group of them.
         let buckets = (2 * keys * 8).div_ceil(7).next_power_of_two();
-        FRONT * size_of::<Entry>()
+        FRONT * size_of::<u16>()
             + buckets * (size_of::<Entry>() + 1)
             + 16
-            + keys * (size_of::<Record<T>>() + 2 * size_of::<Index>())
+            + keys * (size_of::<Record<T>>() + size_of::<Index>())
     }
 
     /// The record of this hash, if there is one.
@@ -116,25 +137,26 @@ impl<T> Groups<T> {
         Some(self.table.find(hash, is_it)?.index)
     }
 
+    /// Where the record of this hash may be, if it was found lately; an index that may be out of
+    /// range, or another hash's.
+    #[inline(always)]
+    pub(crate) fn guess(&self, hash: u64) -> Index {
+        Index::from(self.front[front_place(hash)])
+    }
+
     /// Where the record of this hash probably is, found without looking at a record; an index out of
     /// range if there is none.
     #[inline(always)]
-    pub(crate) fn guess(&mut self, hash: u64) -> Index {
-        let seen = &mut self.front[(hash >> 7) as usize % FRONT];
-        if seen.tag == tag(hash) {
-            return seen.index;
-        }
-        if let Some(entry) = self.table.find(hash, |entry| entry.tag == tag(hash)) {
-            *seen = *entry;
-            return entry.index;
-        }
-        NOWHERE
-    }
-
-    /// As [`guess`](Self::guess), for so many keys that hardly any was found lately.
-    #[inline(always)]
     pub(crate) fn guess_far(&self, hash: u64) -> Index {
         self.table.find(hash, |entry| entry.tag == tag(hash)).map_or(NOWHERE, |entry| entry.index)
+    }
+
+    /// The next [`guess`](Self::guess) of this hash.
+    #[inline]
+    pub(crate) fn remember(&mut self, hash: u64, index: Index) {
+        if let Ok(index) = u16::try_from(index) {
+            self.front[front_place(hash)] = index;
+        }
     }
 
     /// Asks for a record to be brought into the cache.
@@ -149,65 +171,63 @@ impl<T> Groups<T> {
         if let Some(block) =
             self.records.get(index as usize).and_then(|record| record.block.as_ref())
         {
-            block.prefetch_start();
             block.prefetch_end();
         }
     }
 
-    /// The record at `index`, if there is one, and it is of this hash. It may be of one that was
-    /// forgotten: then it has no open batch.
+    /// The record at `index`, if there is one, and it is of this hash.
     #[inline(always)]
     pub(crate) fn record_of(&mut self, index: Index, hash: u64) -> Option<&mut Record<T>> {
         self.records.get_mut(index as usize).filter(|record| record.hash == hash)
     }
 
-    /// A record for a hash that has none; `None` when every place is taken.
+    /// A record for a hash that has none; `None` when every place was used once: then an
+    /// [idle](Self::next_idle) one must make room.
     pub(crate) fn admit(&mut self, hash: u64) -> Option<Index> {
-        let fresh = Record {
-            hash,
-            block: None,
-            deadline: Nanos::MAX,
-            since: Nanos::MAX,
-            timer: Nanos::MAX,
-            target: 0,
-            plain_below: 0,
-            last_len: 0,
-            listed: false,
-            urgent: None,
-        };
-        let index = if let Some(index) = self.free.pop() {
-            let record = &mut self.records[index as usize];
-            // A freed record may still stand in the list of opened ones.
-            *record = Record { listed: record.listed, ..fresh };
-            index
-        } else if self.records.len() < self.records.capacity() {
-            self.records.push(fresh);
-            (self.records.len() - 1) as Index
-        } else {
+        if self.records.len() == self.records.capacity() {
             return None;
-        };
+        }
+        let index = self.records.len() as Index;
+        self.records.push(Record::of(hash));
+        self.enter(hash, index);
+        Some(index)
+    }
+
+    /// A record without an open batch, of the next few that were not looked at for longest. Its timer
+    /// may be set.
+    pub(crate) fn next_idle(&mut self) -> Option<Index> {
+        for _ in 0..IDLE_LOOKS {
+            let index = if self.hand < self.records.len() { self.hand } else { 0 };
+            self.hand = index + 1;
+            if self.records.get(index)?.block.is_none() {
+                return Some(index as Index);
+            }
+        }
+        None
+    }
+
+    /// An idle record, whose timer is not set, becomes another hash's, which has none.
+    pub(crate) fn replace(&mut self, index: Index, hash: u64) {
+        let record = &mut self.records[index as usize];
+        debug_assert!(record.block.is_none(), "a record with an open batch is kept");
+        debug_assert!(record.timer == Nanos::MAX, "a timer rings for one key");
+        let old = record.hash;
+        // It may still stand in the list of opened ones.
+        *record = Record { listed: record.listed, ..Record::of(hash) };
+        match self.table.find_entry(old, |entry| entry.index == index) {
+            Ok(entry) => {
+                entry.remove();
+            }
+            Err(_) => unreachable!("every record stands in the table once"),
+        }
+        self.enter(hash, index);
+    }
+
+    fn enter(&mut self, hash: u64, index: Index) {
         let records = &self.records;
         self.table.insert_unique(hash, Entry { tag: tag(hash), index }, |entry| {
             records[entry.index as usize].hash
         });
-        Some(index)
-    }
-
-    /// Forgets a record that has no open batch.
-    pub(crate) fn forget(&mut self, index: Index) {
-        let record = &mut self.records[index as usize];
-        debug_assert!(record.block.is_none(), "a record with an open batch is kept");
-        // What stands in the queue of timers for it is stale from here on, also for the next key that
-        // gets the place.
-        record.timer = Nanos::MAX;
-        let hash = record.hash;
-        match self.table.find_entry(hash, |entry| entry.index == index) {
-            Ok(entry) => {
-                entry.remove();
-            }
-            Err(_) => unreachable!("a record is forgotten once"),
-        }
-        self.free.push(index);
     }
 
     /// The record at `index`.
@@ -265,9 +285,9 @@ impl<T> Groups<T> {
         self.open_batches
     }
 
-    /// Records that are in use.
+    /// Keys that have a record.
     pub(crate) fn known(&self) -> usize {
-        self.records.len() - self.free.len()
+        self.records.len()
     }
 }
 
@@ -277,4 +297,11 @@ const NOWHERE: Index = Index::MAX;
 const _: () = assert!(size_of::<Record<u8>>() == 64, "a record is a cache line");
 
 /// Entries of the front table: 16 KiB, half of a first-level cache.
-const FRONT: usize = 2_048;
+const FRONT: usize = 8_192;
+
+fn front_place(hash: u64) -> usize {
+    (hash >> 7) as usize % FRONT
+}
+
+/// Records that are looked at for an idle one, before the oldest batch has to go.
+const IDLE_LOOKS: usize = 64;

@@ -11,7 +11,7 @@ use ringbuf::{SharedLane, wake};
 
 use crate::error::PushError;
 use crate::item::{Item, Patience};
-use crate::lane::{Hashed, Mark};
+use crate::lane::Mark;
 use crate::producer::Entrance;
 use crate::router::{KeyHasher, Router};
 
@@ -43,7 +43,7 @@ pub struct Handle<T: Item, S = KeyHasher> {
 }
 
 struct Shared<T: Item, S> {
-    lanes: Vec<SharedLane<Hashed<T>, Mark>>,
+    lanes: Vec<SharedLane<T, Mark>>,
     entrance: Entrance<S>,
 }
 
@@ -78,14 +78,11 @@ impl<T: Item, S: BuildHasher> Handle<T, S> {
         let hash = self.shared.entrance.router.hash(&item);
         let (lane, shard) = self.place(hash);
         let now = || self.shared.entrance.clock.now().as_nanos();
-        let hashed = Hashed { hash, item };
-        match hashed.item.patience() {
-            Patience::Engine => lane
-                .try_push(shard, hashed, now)
-                .map_err(|error| PushError::from(error).map(|hashed| hashed.item)),
+        match item.patience() {
+            Patience::Engine => lane.try_push(shard, item, now).map_err(PushError::from),
             own => lane
-                .try_push_marked(shard, hashed, Mark::Patience(own), now)
-                .map_err(|error| PushError::from(error).map(|(hashed, _)| hashed.item)),
+                .try_push_marked(shard, item, Mark::Patience(own), now)
+                .map_err(|error| PushError::from(error).map(|(item, _)| item)),
         }
     }
 
@@ -108,7 +105,7 @@ impl<T: Item, S: BuildHasher> Handle<T, S> {
             Err(PushError::Full(item)) => {
                 let hash = self.shared.entrance.router.hash(&item);
                 match wake::block_on(self.reserve_hash(hash), 0) {
-                    Ok(permit) => permit.push_hashed(Hashed { hash, item }),
+                    Ok(permit) => permit.push_here(item),
                     Err(_) => Err(PushError::Closed(item)),
                 }
             }
@@ -131,7 +128,7 @@ impl<T: Item, S: BuildHasher> Handle<T, S> {
         Reserve { handle: self, hash, room: lane.reserve_marked(shard) }
     }
 
-    fn place(&self, hash: u64) -> (&SharedLane<Hashed<T>, Mark>, usize) {
+    fn place(&self, hash: u64) -> (&SharedLane<T, Mark>, usize) {
         let (lane, shard) = self.shared.way(hash);
         (&self.shared.lanes[lane], shard)
     }
@@ -149,7 +146,7 @@ impl<T: Item, S: BuildHasher> Shared<T, S> {
 pub struct Reserve<'h, T: Item, S = KeyHasher> {
     handle: &'h Handle<T, S>,
     hash: u64,
-    room: ringbuf::Reserve<'h, Hashed<T>, Mark>,
+    room: ringbuf::Reserve<'h, T, Mark>,
 }
 
 impl<T: Item, S> fmt::Debug for Reserve<'_, T, S> {
@@ -176,7 +173,7 @@ impl<'h, T: Item, S: BuildHasher> Future for Reserve<'h, T, S> {
 pub struct Permit<'h, T: Item, S = KeyHasher> {
     handle: &'h Handle<T, S>,
     hash: u64,
-    room: ringbuf::Permit<'h, Hashed<T>, Mark>,
+    room: ringbuf::Permit<'h, T, Mark>,
 }
 
 impl<T: Item, S> fmt::Debug for Permit<'_, T, S> {
@@ -203,19 +200,19 @@ impl<T: Item, S: BuildHasher> Permit<'_, T, S> {
         if shared.way(hash) != shared.way(self.hash) {
             return Err(PushError::WrongKey(item));
         }
-        self.push_hashed(Hashed { hash, item })
+        self.push_here(item)
     }
 
-    fn push_hashed(self, hashed: Hashed<T>) -> Result<(), PushError<T>> {
+    fn push_here(self, item: T) -> Result<(), PushError<T>> {
         let clock = &self.handle.shared.entrance.clock;
         let now = || clock.now().as_nanos();
-        let pushed = match hashed.item.patience() {
-            Patience::Engine => self.room.push(hashed, now).map_err(|closed| closed.0),
+        let pushed = match item.patience() {
+            Patience::Engine => self.room.push(item, now).map_err(|closed| closed.0),
             own => self
                 .room
-                .push_marked(hashed, Mark::Patience(own), now)
+                .push_marked(item, Mark::Patience(own), now)
                 .map_err(|refused| refused.into_inner().0),
         };
-        pushed.map_err(|hashed| PushError::Closed(hashed.item))
+        pushed.map_err(PushError::Closed)
     }
 }

@@ -68,9 +68,3 @@ pub enum Patience {
     /// whatever is in it.
     None,
 }
-
-/// `true` when the two items have equal keys.
-#[inline]
-pub(crate) fn same_key<T: Item>(one: &T, other: &T) -> bool {
-    one.key() == other.key()
-}

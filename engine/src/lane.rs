@@ -4,12 +4,6 @@ use ringbuf::LanesConfig;
 
 use crate::item::{Item, Patience};
 
-/// An item, and its key's hash, computed once by the producer.
-pub(crate) struct Hashed<T> {
-    pub(crate) hash: u64,
-    pub(crate) item: T,
-}
-
 /// What few items have, in the side ring.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mark {
@@ -20,11 +14,13 @@ pub(crate) enum Mark {
 }
 
 /// All lanes of an engine.
-pub(crate) type Lanes<T> = ringbuf::Lanes<Hashed<T>, Mark>;
+pub(crate) type Lanes<T> = ringbuf::Lanes<T, Mark>;
 /// A producer's end of one lane, to every shard.
-pub(crate) type Lane<T> = ringbuf::Lane<Hashed<T>, Mark>;
+pub(crate) type Lane<T> = ringbuf::Lane<T, Mark>;
+/// A run that a producer stages.
+pub(crate) type LaneRun<'a, T> = ringbuf::LaneRun<'a, T, Mark>;
 /// A shard's end of every lane.
-pub(crate) type ShardLanes<T> = ringbuf::ShardLanes<Hashed<T>, Mark>;
+pub(crate) type ShardLanes<T> = ringbuf::ShardLanes<T, Mark>;
 
 /// The heap bytes of one lane to one shard, with its share of what serves all of them. For one alone,
 /// since those of all may be more than a number holds.

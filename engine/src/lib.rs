@@ -109,6 +109,8 @@ mod handle;
 mod handler;
 mod home;
 mod idle;
+#[cfg(feature = "internals")]
+pub mod internals;
 mod item;
 mod lane;
 mod limits;

@@ -41,12 +41,17 @@ pub(crate) const NOTES: usize = 32;
 pub(crate) const TIERS: usize = 8;
 /// Items, or timers, that are looked ahead at a time: long enough for their cache misses to overlap.
 pub(crate) const LOOK_AHEAD: usize = 32;
-/// Keys from which on it pays to look ahead: their records fill a second-level cache by a quarter.
-pub(crate) const LOOK_AHEAD_KEYS: usize = 4_096;
-/// Batches of one turn whose times are all measured; of those beyond, one in [`SAMPLE_EVERY`] is.
+/// Open batches from which on it pays to fetch them ahead: their records fill a second-level cache by a quarter.
+pub(crate) const WIDE_BATCHES: usize = 4_096;
+/// Batches whose times are measured at the start of a turn, if it is one that measures; of the
+/// others, one in [`SAMPLE_EVERY`] is.
 pub(crate) const MEASURED_BATCHES: u32 = 8;
 /// See [`MEASURED_BATCHES`].
 pub(crate) const SAMPLE_EVERY: u32 = 16;
+/// Every turn measures that starts with so many items or fewer: it has time for it.
+pub(crate) const SHALLOW: usize = 64;
+/// Of deeper turns, one in this time measures: its batches cost a microsecond more together.
+pub(crate) const MEASURE_EVERY: Nanos = Nanos::from_nanos(50_000);
 /// The times of all batches are measured while the handler takes longer than this: then reading the clock
 /// costs nothing beside it.
 pub(crate) const SLOW_HANDLER: Nanos = Nanos::from_nanos(20_000);

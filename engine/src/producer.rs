@@ -11,7 +11,7 @@ use crate::error::{PushError, RunError};
 use crate::home::Home;
 use crate::idle::{IdleTimes, Idling, Step};
 use crate::item::{Item, Patience};
-use crate::lane::{Hashed, Lane, Mark};
+use crate::lane::{Lane, LaneRun, Mark};
 use crate::nanos::Clock;
 use crate::router::{KeyHasher, Router};
 
@@ -83,7 +83,7 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
     #[inline]
     pub fn try_push(&mut self, item: T) -> Result<(), PushError<T>> {
         let hash = self.entrance.router.hash(&item);
-        self.try_push_hashed(Hashed { hash, item }).map_err(|error| error.map(|it| it.item))
+        self.try_push_to(self.entrance.router.shard(hash), item)
     }
 
     /// Pushes an item; waits while there is no room for it.
@@ -102,41 +102,44 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
     #[inline]
     pub fn push(&mut self, item: T) -> Result<(), PushError<T>> {
         let hash = self.entrance.router.hash(&item);
-        match self.try_push_hashed(Hashed { hash, item }) {
-            Ok(()) => Ok(()),
-            Err(PushError::Full(hashed)) => self.push_waiting(hashed),
-            Err(error) => Err(error.map(|it| it.item)),
+        let shard = self.entrance.router.shard(hash);
+        let marked = item.patience() != Patience::Engine;
+        // Room first: were the item handed to whoever waits for it, it could not stay in registers.
+        if !self.has_room(shard, marked) && self.wait_or_deadlock(shard, marked) {
+            return Err(PushError::WouldDeadlock(item));
         }
+        self.try_push_to(shard, item)
     }
 
-    #[inline]
-    fn try_push_hashed(&mut self, hashed: Hashed<T>) -> Result<(), PushError<Hashed<T>>> {
+    #[inline(always)]
+    fn try_push_to(&mut self, shard: usize, item: T) -> Result<(), PushError<T>> {
         let Self { lane, entrance, .. } = self;
-        let shard = entrance.router.shard(hashed.hash);
         let now = || entrance.clock.now().as_nanos();
-        match hashed.item.patience() {
-            Patience::Engine => lane.try_push(shard, hashed, now).map_err(PushError::from),
+        match item.patience() {
+            Patience::Engine => lane.try_push(shard, item, now).map_err(PushError::from),
             own => lane
-                .try_push_marked(shard, hashed, Mark::Patience(own), now)
-                .map_err(|error| PushError::from(error).map(|(hashed, _)| hashed)),
+                .try_push_marked(shard, item, Mark::Patience(own), now)
+                .map_err(|error| PushError::from(error).map(|(item, _)| item)),
         }
     }
 
+    #[inline(always)]
+    fn has_room(&mut self, shard: usize, marked: bool) -> bool {
+        self.lane.has_room(shard) && (!marked || self.lane.mark_room(shard) > 0)
+    }
+
+    /// Waits until there is room, or the shard has closed; `true` if that would be waiting for
+    /// oneself.
     #[cold]
-    fn push_waiting(&mut self, mut hashed: Hashed<T>) -> Result<(), PushError<T>> {
-        let shard = self.entrance.router.shard(hashed.hash);
-        loop {
-            if self.entrance.home.is_here() {
-                return Err(PushError::WouldDeadlock(hashed.item));
-            }
-            let marked = hashed.item.patience() != Patience::Engine;
-            self.wait_for_room(shard, 1, usize::from(marked));
-            match self.try_push_hashed(hashed) {
-                Ok(()) => return Ok(()),
-                Err(PushError::Full(back)) => hashed = back,
-                Err(error) => return Err(error.map(|it| it.item)),
-            }
+    fn wait_or_deadlock(&mut self, shard: usize, marked: bool) -> bool {
+        if self.lane.is_closed(shard) {
+            return false;
         }
+        if self.entrance.home.is_here() {
+            return true;
+        }
+        self.wait_for_room(shard, 1, usize::from(marked));
+        false
     }
 
     /// Waits until there is room for so many items and marks, or the shard has closed.
@@ -196,13 +199,12 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
     ) -> Result<usize, RunError<T>> {
         let mut accepted = 0;
         loop {
-            let (staged, refused) = self.publish_run(items, accepted)?;
+            let Staged { items: staged, then } = self.publish_run(items, accepted)?;
             accepted += staged;
-            let Some(item) = refused else {
-                if staged < RUN {
-                    return Ok(accepted);
-                }
-                continue;
+            let item = match then {
+                Then::More => continue,
+                Then::Nothing => return Ok(accepted),
+                Then::Refused(item) => item,
             };
             let pushed = if waits { self.push(item) } else { self.try_push(item) };
             pushed.map_err(|error| RunError { accepted, cause: error.map(|item| vec![item]) })?;
@@ -210,33 +212,25 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
         }
     }
 
-    /// Publishes one run; says how long it was, and which item stopped it, if one did.
+    /// Publishes one run.
     fn publish_run(
         &mut self,
         items: &mut impl Iterator<Item = T>,
         accepted: usize,
-    ) -> Result<(usize, Option<T>), RunError<T>> {
+    ) -> Result<Staged<T>, RunError<T>> {
         let Self { lane, entrance, .. } = self;
         let mut run = lane.run();
-        let mut staged = 0;
-        let mut refused = None;
-        for item in items.take(RUN) {
-            if item.patience() != Patience::Engine {
-                refused = Some(item);
-                break;
-            }
-            let hash = entrance.router.hash(&item);
-            if let Err(error) = run.stage(entrance.router.shard(hash), Hashed { hash, item }) {
-                refused = Some(error.into_inner().item);
-                break;
-            }
-            staged += 1;
-        }
+        let mut plain = Plain { items, router: &entrance.router, refused: None };
+        let staged = plain.stage(&mut run);
         match run.commit(|| entrance.clock.now().as_nanos()) {
-            Ok(()) => Ok((staged, refused)),
+            Ok(()) => Ok(staged),
             Err(back) => {
-                let accepted = accepted + staged - back.len();
-                let back = back.into_iter().map(|hashed| hashed.item).chain(refused).collect();
+                let accepted = accepted + staged.items - back.len();
+                let refused = match staged.then {
+                    Then::Refused(item) => Some(item),
+                    Then::More | Then::Nothing => None,
+                };
+                let back = back.into_iter().chain(refused).collect();
                 Err(RunError { accepted, cause: PushError::Closed(back) })
             }
         }
@@ -271,5 +265,90 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
     #[must_use]
     pub fn lane(&self) -> usize {
         self.lane.index()
+    }
+}
+
+/// What became of one run.
+struct Staged<T> {
+    items: usize,
+    then: Then<T>,
+}
+
+/// What comes after a run.
+enum Then<T> {
+    /// Another run.
+    More,
+    /// The items have come to their end.
+    Nothing,
+    /// This item, by itself.
+    Refused(T),
+}
+
+/// Items up to the first that has a patience of its own: that one can't be in a run.
+struct Plain<'a, I: Iterator, S> {
+    items: &'a mut I,
+    router: &'a Router<S>,
+    refused: Option<I::Item>,
+}
+
+impl<T: Item, S: BuildHasher, I: Iterator<Item = T>> Plain<'_, I, S> {
+    /// Stages up to [`RUN`] items, each at the shard it belongs to, until there is no room for one.
+    #[inline]
+    fn stage(&mut self, run: &mut LaneRun<'_, T>) -> Staged<T> {
+        let items = if self.router.shards() == 1 {
+            self.stage_at_the_only_shard(run)
+        } else {
+            self.stage_at_many(run)
+        };
+        let then = match self.refused.take() {
+            Some(item) => Then::Refused(item),
+            None if items == RUN => Then::More,
+            None => Then::Nothing,
+        };
+        Staged { items, then }
+    }
+
+    fn stage_at_many(&mut self, run: &mut LaneRun<'_, T>) -> usize {
+        for staged in 0..RUN {
+            let Some(item) = self.next() else { return staged };
+            let Some(place) = run.place(self.router.shard(self.router.hash(&item))) else {
+                self.refused = Some(item);
+                return staged;
+            };
+            place.fill(item);
+        }
+        RUN
+    }
+
+    /// The same, with the end of the one ring kept in registers: a third of the instructions.
+    fn stage_at_the_only_shard(&mut self, run: &mut LaneRun<'_, T>) -> usize {
+        let room = run.room(0).min(RUN);
+        let router = self.router;
+        let staged = run.extend(
+            0,
+            self.by_ref().take(room).inspect(|item| {
+                // Where there is a choice of shards, a key that panics does so here; then it shall
+                // here too. For keys that can't, the compiler leaves the line out.
+                router.hash(item);
+            }),
+        );
+        if staged == room && room < RUN {
+            self.refused = self.next().or(self.refused.take());
+        }
+        staged
+    }
+}
+
+impl<T: Item, S: BuildHasher, I: Iterator<Item = T>> Iterator for Plain<'_, I, S> {
+    type Item = T;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<T> {
+        let item = self.items.next()?;
+        if item.patience() != Patience::Engine {
+            self.refused = Some(item);
+            return None;
+        }
+        Some(item)
     }
 }

@@ -41,6 +41,12 @@ impl<S: BuildHasher> Router<S> {
         self.hasher.hash_one(key)
     }
 
+    /// How many shards there are; at least 1.
+    #[inline]
+    pub(crate) fn shards(&self) -> u32 {
+        self.shards
+    }
+
     /// The shard of a hash. From the bits 24 to 55: the hash table of a shard uses the lowest and
     /// the top seven, and would otherwise see keys that all look alike.
     #[inline]

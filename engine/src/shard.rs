@@ -1,6 +1,7 @@
 //! One shard: a turn of drain, group, decide, hand over; and the thread that goes round.
 
 use std::any::Any;
+use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use crate::nanos::{Clock, Nanos};
 use crate::notes::Notes;
 use crate::panics::{drop_panics, message, message_of};
 use crate::plan::{AfterPanic, Plan};
+use crate::producer::Entrance;
+use crate::router::Router;
 use crate::tally::{Histograms, Published, Tally};
 use crate::verdict::Trigger;
 
@@ -62,9 +65,10 @@ enum Phase {
     Ended,
 }
 
-pub(crate) struct Shard<H: Handler> {
+pub(crate) struct Shard<H: Handler, S> {
     id: ShardId,
     clock: Clock,
+    router: Router<S>,
     lanes: ShardLanes<H::Item>,
     notes: Vec<Notes>,
     /// The lane that this turn's drain begins with.
@@ -80,24 +84,31 @@ pub(crate) struct Shard<H: Handler> {
     control: Receiver<Control>,
     counters: SeqlockWriter,
     published: Published,
+    /// The last turn's handler calls have come to what is not published yet.
+    unpublished: bool,
 }
 
-impl<H: Handler> Shard<H> {
+impl<H: Handler, S: BuildHasher> Shard<H, S> {
     /// Takes all the memory that the shard will use; fails if its handler can't be made.
     pub(crate) fn new(
         id: ShardId,
         plan: &Plan,
-        clock: Clock,
+        entrance: &Entrance<S>,
         lanes: ShardLanes<H::Item>,
         factory: Factory<H>,
         control: Receiver<Control>,
         counters: SeqlockWriter,
-    ) -> Result<Self, FactoryError> {
+    ) -> Result<Self, FactoryError>
+    where
+        S: Clone,
+    {
+        let Entrance { router, clock, .. } = entrance.clone();
         let handler = make(&factory, id)?;
         let now = clock.now();
         Ok(Self {
             id,
             clock,
+            router,
             lanes,
             notes: vec![Notes::new(now); plan.all_lanes()],
             first_lane: 0,
@@ -111,6 +122,7 @@ impl<H: Handler> Shard<H> {
             control,
             counters,
             published: Published::default(),
+            unpublished: false,
         })
     }
 
@@ -139,8 +151,13 @@ impl<H: Handler> Shard<H> {
         let worked = drained > 0 || has_ready || self.batcher.is_behind();
         if worked {
             self.batcher.tally.counters.turns += 1;
+        }
+        // A turn that has handed over leaves it to the next one, which begins at once: if that finds
+        // work it publishes anyway, and if not it has the time.
+        if !has_ready && (worked || self.unpublished) {
             self.publish();
         }
+        self.unpublished = has_ready;
         if self.phase == Phase::Draining && self.lanes.is_drained() && self.batcher.is_empty() {
             self.end();
         }
@@ -191,12 +208,13 @@ impl<H: Handler> Shard<H> {
     }
 
     fn drain_lane(&mut self, lane: usize) -> usize {
-        let Self { lanes, notes, batcher, .. } = self;
+        let Self { lanes, notes, batcher, router, .. } = self;
         let waiting = (lanes.tail(lane) - lanes.head(lane)) as usize;
         let most = waiting.min(self.drain_items).min(batcher.room());
         let mut drained = 0;
         if most > 0 {
-            let mut run = Drain { run: lanes.run(lane, most), batcher, notes: &mut notes[lane] };
+            let notes = &mut notes[lane];
+            let mut run = Drain { run: lanes.run(lane, most), batcher, notes, router };
             drained = run.all();
         }
         while let Some(mark) = lanes.take_mark_at_head(lane) {
@@ -301,8 +319,8 @@ impl<H: Handler> Shard<H> {
         let mut left = self.look(now);
         for lane in 0..self.lanes.lanes_in_use() {
             let waiting = (self.lanes.tail(lane) - self.lanes.head(lane)) as usize;
-            for hashed in self.lanes.run(lane, waiting) {
-                let panicked = drop_panics(hashed.item);
+            for item in self.lanes.run(lane, waiting) {
+                let panicked = drop_panics(item);
                 self.batcher.tally.counters.drop_panics += u64::from(panicked);
             }
         }

@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::limits::{MEASURED_BATCHES, SAMPLE_EVERY};
+use crate::limits::{MEASURE_EVERY, MEASURED_BATCHES, SAMPLE_EVERY, SHALLOW};
 use crate::nanos::Nanos;
 use crate::verdict::Trigger;
 
@@ -29,7 +29,8 @@ macro_rules! with_counters {
             dead,
             /// Batches that are open now.
             open_batches,
-            /// Keys that have a batch open, or had one within about `flush_after`.
+            /// Keys that are remembered: they have a batch open, or had one and no other key has needed their
+            /// place since.
             known_keys,
             /// Handler calls.
             batches,
@@ -68,13 +69,12 @@ macro_rules! define_counters {
             pub(crate) const WORDS: usize = [$(stringify!($name)),*].len() + Trigger::ALL.len();
 
             /// Writes the counters out as words.
+            #[inline]
             pub(crate) fn write(&self) -> [u64; Self::WORDS] {
                 let mut words = [0; Self::WORDS];
-                let mut rest = words.iter_mut();
-                let values = [$(self.$name),*].into_iter().chain(self.triggers);
-                for (word, value) in rest.by_ref().zip(values) {
-                    *word = value;
-                }
+                let (plain, triggers) = words.split_at_mut(Self::WORDS - Trigger::ALL.len());
+                plain.copy_from_slice(&[$(self.$name),*]);
+                triggers.copy_from_slice(&self.triggers);
                 words
             }
 
@@ -239,6 +239,10 @@ pub(crate) struct Tally {
     pub(crate) histograms: Box<Histograms>,
     turn: Nanos,
     batches_in_turn: u32,
+    /// Batches of this turn whose times are measured, from the first on.
+    measures: u32,
+    /// The next deep turn that starts at this time or later measures some.
+    measures_from: Nanos,
     /// Time that this turn's handler calls took, while all of them were measured.
     handlers: Option<Nanos>,
 }
@@ -250,6 +254,8 @@ impl Tally {
             histograms: Box::new(Histograms::new(largest)),
             turn: Nanos::ZERO,
             batches_in_turn: 0,
+            measures: 0,
+            measures_from: Nanos::ZERO,
             handlers: None,
         }
     }
@@ -260,19 +266,28 @@ impl Tally {
         self.turn = now;
         self.batches_in_turn = 0;
         self.handlers = Some(Nanos::ZERO);
+        self.measures = MEASURED_BATCHES;
+        if depth > SHALLOW {
+            if now >= self.measures_from {
+                self.measures_from = now.saturating_add(MEASURE_EVERY);
+            } else {
+                self.measures = 0;
+            }
+        }
         if depth > 0 {
             self.histograms.depth.saturating_record(depth as u64);
         }
     }
 
-    /// Whether the next batch's times are to be measured: all in a turn of few batches, a sample in
-    /// a turn of many, since two reads of the clock cost more than a small batch; and all while the
+    /// Whether the next batch's times are to be measured. Two reads of the clock and four records
+    /// cost more than a small batch, so under load it is a sample: the first batches of a turn now and
+    /// then, and one of many among the rest. All are measured in a turn of few items, and while the
     /// handler is `slow`.
     #[inline]
     pub(crate) fn measures_next(&mut self, slow: bool) -> bool {
         let nth = self.batches_in_turn;
         self.batches_in_turn = nth.wrapping_add(1);
-        let measures = slow || nth < MEASURED_BATCHES || nth & (SAMPLE_EVERY - 1) == 0;
+        let measures = slow || nth < self.measures || nth & (SAMPLE_EVERY - 1) == SAMPLE_EVERY - 1;
         if !measures {
             self.handlers = None;
         }

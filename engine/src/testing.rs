@@ -107,7 +107,7 @@ pub struct Stepped<H: Handler, S = KeyHasher> {
     entrance: Entrance<S>,
     handle: Option<Handle<H::Item, S>>,
     hand: MadeUp,
-    shards: Vec<Shard<H>>,
+    shards: Vec<Shard<H, S>>,
     control: Vec<Sender<Control>>,
 }
 
@@ -134,9 +134,9 @@ impl<H: Handler, S: BuildHasher + Clone> Stepped<H, S> {
         for (index, lanes) in ends.into_iter().enumerate() {
             let (send, requests) = bounded(1);
             let (counters, _) = seqlock(Counters::WORDS);
-            let clock = entrance.clock.clone();
             let shard = ShardId(index);
-            let made = Shard::new(shard, &plan, clock, lanes, factory.clone(), requests, counters);
+            let factory = factory.clone();
+            let made = Shard::new(shard, &plan, &entrance, lanes, factory, requests, counters);
             shards.push(made.map_err(|source| StartError::Factory { shard: index, source })?);
             control.push(send);
         }
@@ -165,7 +165,7 @@ impl<H: Handler, S: BuildHasher + Clone> Stepped<H, S> {
     }
 }
 
-impl<H: Handler, S> Stepped<H, S> {
+impl<H: Handler, S: BuildHasher> Stepped<H, S> {
     /// The time since the engine was made.
     #[must_use]
     pub fn now(&self) -> Nanos {

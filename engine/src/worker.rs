@@ -1,5 +1,6 @@
 //! A shard's thread, as the engine knows it.
 
+use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
@@ -66,11 +67,11 @@ struct Seen {
 
 impl Worker {
     /// Starts a thread that makes a shard and goes round with it.
-    pub(crate) fn spawn<H: Handler>(
+    pub(crate) fn spawn<H: Handler, S: BuildHasher>(
         shard: ShardId,
         plan: &Plan,
         parker: Parker,
-        make: impl FnOnce(Receiver<Control>, SeqlockWriter) -> Result<Shard<H>, FactoryError>
+        make: impl FnOnce(Receiver<Control>, SeqlockWriter) -> Result<Shard<H, S>, FactoryError>
         + Send
         + 'static,
     ) -> Result<Self, StartError> {
@@ -196,10 +197,13 @@ impl Seen {
 mod tests {
     use super::*;
     use crate::handler::FromFn;
+    use crate::home::Home;
     use crate::item::Item;
     use crate::machine::Machine;
     use crate::nanos::Clock;
     use crate::plan::Settings;
+    use crate::producer::Entrance;
+    use crate::router::{Router, key_hasher};
     use crate::shard::Factory;
 
     struct Row(u64);
@@ -222,13 +226,19 @@ mod tests {
         let make = move |control, counters| {
             let store = |_: u64, _: &[Row]| Ok::<(), ()>(());
             let factory: Factory<_> = Arc::new(move |_| Ok(FromFn::new(store)));
-            Shard::new(shard, &planned, Clock::system(), end, factory, control, counters)
+            let entrance = Entrance {
+                router: Router::new(key_hasher(), 1),
+                clock: Clock::system(),
+                idle: planned.idle,
+                home: Home::new(),
+            };
+            Shard::new(shard, &planned, &entrance, end, factory, control, counters)
         };
         let mut worker = Worker::spawn(shard, &plan, parker, make).expect("a thread can be had");
         assert_eq!(worker.await_handler().expect("it has a handler"), Pin::Refused(NO_CORE));
 
         let mut lane = lanes.claim().expect("none is claimed");
-        let pushed = lane.try_push(0, crate::lane::Hashed { hash: 7, item: Row(7) }, || 0);
+        let pushed = lane.try_push(0, Row(7), || 0);
         assert!(pushed.is_ok(), "there is room");
         worker.ask(Control::Close);
         lanes.doorbell(0).knock();

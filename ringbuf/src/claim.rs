@@ -72,12 +72,59 @@ impl<'a, T> Claim<'a, T> {
         Some(Here { view: self.view, next: &mut self.next })
     }
 
+    /// Up to `count` of the next items.
+    #[inline(always)]
+    pub(crate) fn first(&mut self, count: usize) -> Stretch<'_, T> {
+        let end = self.next + self.len().min(count) as u64;
+        Stretch { view: self.view, next: &mut self.next, end }
+    }
+
     /// Drops up to `count` of the next items.
     pub(crate) fn skip(&mut self, count: usize) {
         let (from, count) = (self.next, self.len().min(count));
         self.next += count as u64;
         // SAFETY: as in `take`, for each of them.
         unsafe { self.view.drop_range(from, count) };
+    }
+}
+
+/// The first items of a drain, as many as were asked for or are left. What is not moved out stays.
+#[derive(Debug)]
+pub struct Stretch<'a, T> {
+    view: View<T>,
+    /// `[next, end)` are filled and the claim's, which is borrowed by this alone.
+    next: &'a mut u64,
+    end: u64,
+}
+
+impl<T> Stretch<'_, T> {
+    /// How many items are left of it.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        (self.end - *self.next) as usize
+    }
+
+    /// Whether nothing is left of it.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What is left, where it lies, as the one or two slices it lies in.
+    #[inline]
+    pub fn as_slices(&self) -> (&[T], &[T]) {
+        // SAFETY: the slots are filled and the consumer's by [filled], and nobody moves an item out
+        // while this is borrowed.
+        unsafe { self.view.slices(*self.next, self.len()) }
+    }
+
+    /// The next item, where it lies, to be looked at and then moved out.
+    #[inline(always)]
+    pub fn here(&mut self) -> Option<Here<'_, T>> {
+        if *self.next == self.end {
+            return None;
+        }
+        Some(Here { view: self.view, next: self.next })
     }
 }
 

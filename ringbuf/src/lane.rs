@@ -116,6 +116,7 @@ impl<T, M> LaneCell<T, M> {
     }
 
     /// Whether the shard has closed; if so, it accepts nothing more when this returns.
+    #[cold]
     fn is_closed_for_good(&self) -> bool {
         let closed = self.bell.is_closed();
         if closed {
@@ -191,7 +192,7 @@ impl<T, M> Lane<T, M> {
     /// # Errors
     /// Both give the item back. [`PushError::Full`]: no room now. [`PushError::Closed`]: the shard
     /// has closed, and has not accepted this item.
-    #[inline]
+    #[inline(always)]
     pub fn try_push(
         &mut self,
         shard: usize,
@@ -200,7 +201,12 @@ impl<T, M> Lane<T, M> {
     ) -> Result<(), PushError<T>> {
         let cell = &mut self.cells[shard];
         if !cell.items.has_room() {
-            return Err(cell.refusal(item));
+            // The item is handed to no function that might stay one: it would have to lie in memory
+            // for that, and to get from there into its slot on the way that is taken otherwise.
+            return Err(match cell.is_closed_for_good() {
+                true => PushError::Closed(item),
+                false => PushError::Full(item),
+            });
         }
         cell.items.push(item);
         // Between publishing and looking whether the shard sleeps or has closed.
@@ -295,6 +301,12 @@ impl<T, M> Lane<T, M> {
     pub fn run(&mut self) -> LaneRun<'_, T, M> {
         self.touched.fill(0);
         LaneRun { lane: self, committed: false }
+    }
+
+    /// Whether there is room for one item more. Looks at the shard's end only if none is known of.
+    #[inline(always)]
+    pub fn has_room(&mut self, shard: usize) -> bool {
+        self.cells[shard].items.has_room()
     }
 
     /// For how many items there is room, at least: the shard only makes it more.
@@ -446,20 +458,33 @@ impl<T, M> LaneRun<'_, T, M> {
     /// # Errors
     /// Both give the item back, and what was staged stays staged. [`PushError::Full`]: no room
     /// now. [`PushError::Closed`]: no room, and the shard has closed.
-    #[inline]
+    #[inline(always)]
     pub fn stage(&mut self, shard: usize, item: T) -> Result<(), PushError<T>> {
-        let cell = &mut self.lane.cells[shard];
+        match self.place(shard) {
+            Some(place) => {
+                place.fill(item);
+                Ok(())
+            }
+            None => match self.lane.cells[shard].is_closed_for_good() {
+                true => Err(PushError::Closed(item)),
+                false => Err(PushError::Full(item)),
+            },
+        }
+    }
+
+    /// The slot at a shard for the next item, if there is one. For loops whose items are made on
+    /// the way: with the slot at hand before the item is handed on, no way out of the loop needs
+    /// the item in memory, and it goes from registers into its slot.
+    #[inline(always)]
+    pub fn place(&mut self, shard: usize) -> Option<Place<'_, T>> {
+        let items = &mut self.lane.cells[shard].items;
         let word = &mut self.lane.touched[shard / 64];
         let bit = 1 << (shard % 64);
         if *word & bit == 0 {
-            cell.items.begin();
+            items.begin();
             *word |= bit;
         }
-        if !cell.items.has_room_to_stage() {
-            return Err(cell.refusal(item));
-        }
-        cell.items.stage(item);
-        Ok(())
+        items.has_room_to_stage().then_some(Place { items })
     }
 
     /// Writes as many of `items` into their slots at one shard as there is room for, and returns
@@ -513,6 +538,21 @@ impl<T, M> LaneRun<'_, T, M> {
             }
         });
         if back.is_empty() { Ok(()) } else { Err(back) }
+    }
+}
+
+/// An empty slot of a run: see [`LaneRun::place`].
+#[derive(Debug)]
+#[must_use = "it stays empty until it is filled"]
+pub struct Place<'a, T> {
+    items: &'a mut Tail<T>,
+}
+
+impl<T> Place<'_, T> {
+    /// Stages the item there.
+    #[inline(always)]
+    pub fn fill(self, item: T) {
+        self.items.stage(item);
     }
 }
 

@@ -70,10 +70,10 @@ pub mod wake;
 mod wake_slot;
 
 pub use barrier::pushes_without_fence;
-pub use claim::Here;
+pub use claim::{Here, Stretch};
 pub use doorbell::{Doorbell, LATEST_RING};
 pub use error::{Closed, Full, PushError};
-pub use lane::{Lane, LaneRun, Lanes};
+pub use lane::{Lane, LaneRun, Lanes, Place};
 pub use lanes::lanes;
 pub use matrix::{LANES_MAX, LanesConfig, SHARDS_MAX};
 pub use ring::{Consumer, Producer, ring};

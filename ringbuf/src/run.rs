@@ -2,7 +2,7 @@
 //! free it in one step.
 
 use crate::barrier::light;
-use crate::claim::{Claim, Here};
+use crate::claim::{Claim, Here, Stretch};
 use crate::error::{Closed, Full};
 use crate::ring::{Consumer, Producer};
 use std::iter::FusedIterator;
@@ -215,6 +215,12 @@ impl<'a, T> Run<'a, T> {
     #[inline(always)]
     pub fn here(&mut self) -> Option<Here<'_, T>> {
         self.claim.here()
+    }
+
+    /// The next items, up to `count`, in a loop of their own: with one end to look at instead of two.
+    #[inline(always)]
+    pub fn first(&mut self, count: usize) -> Stretch<'_, T> {
+        self.claim.first(count)
     }
 
     /// Drops the next `count` items, or as many as are left, where they lie. For items that were

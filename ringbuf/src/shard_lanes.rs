@@ -1,7 +1,7 @@
 //! A shard's side of the lanes: the ends it drains, and its bell.
 
 use crate::barrier::heavy;
-use crate::claim::{Claim, Here};
+use crate::claim::{Claim, Here, Stretch};
 use crate::doorbell::Doorbell;
 use crate::ends::Head;
 use crate::matrix::Matrix;
@@ -248,6 +248,12 @@ impl<T, M> LaneDrain<'_, T, M> {
     #[inline(always)]
     pub fn here(&mut self) -> Option<Here<'_, T>> {
         self.run.here()
+    }
+
+    /// The next items, up to `count`.
+    #[inline(always)]
+    pub fn first(&mut self, count: usize) -> Stretch<'_, T> {
+        self.run.first(count)
     }
 
     /// The next item, where it lies.

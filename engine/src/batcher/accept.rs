@@ -2,20 +2,27 @@
 
 use super::Batcher;
 use crate::groups::Index;
-use crate::item::{Item, Patience, same_key};
-use crate::limits::LOOK_AHEAD_KEYS;
+use crate::item::{Item, Patience};
+use crate::limits::WIDE_BATCHES;
 use crate::nanos::Nanos;
 use crate::ready::ReadyBatch;
 use crate::verdict::Trigger;
 
 /// An item where it lies, before it moves into a batch.
 pub(crate) trait Arrival<T> {
-    /// Its key's hash.
-    fn hash(&self) -> u64;
     /// The item.
     fn item(&self) -> &T;
     /// Moves it out.
     fn take(self) -> T;
+}
+
+/// An item that will be accepted soon.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ahead {
+    /// Its key's hash.
+    hash: u64,
+    /// Where the key's record may be.
+    guess: Index,
 }
 
 impl<T: Item, R, E> Batcher<T, R, E> {
@@ -33,61 +40,83 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         self.aim.target.get() == 1 && self.groups.open_batches() == 0
     }
 
-    /// Where the record for this hash may be.
+    /// Whether so many batches are open that their records don't stay in the cache.
+    #[inline]
+    pub(super) fn is_wide(&self) -> bool {
+        self.groups.open_batches() > WIDE_BATCHES
+    }
+
+    /// Where the record of this hash may be, if it was found lately.
     #[inline(always)]
-    pub(crate) fn guess(&mut self, hash: u64) -> Index {
-        self.groups.guess(hash)
+    pub(super) fn guess(&self, hash: u64) -> Ahead {
+        Ahead { hash, guess: self.groups.guess(hash) }
     }
 
-    /// Whether there are so many keys that their records don't stay in the cache: then it pays to
-    /// look ahead.
-    #[inline]
-    pub(crate) fn looks_ahead(&self) -> bool {
-        self.groups.known() > LOOK_AHEAD_KEYS
+    /// Where the record of this hash probably is, which is brought into the cache.
+    #[inline(always)]
+    pub(super) fn guess_far(&self, hash: u64) -> Ahead {
+        let guess = self.groups.guess_far(hash);
+        self.groups.prefetch(guess);
+        Ahead { hash, guess }
     }
 
-    /// Guesses where the records of some hashes are, and brings them and the ends of their batches
-    /// into the cache: the misses of a whole stretch overlap, instead of following one another.
-    #[inline]
-    pub(crate) fn look_ahead(&self, hashes: impl Iterator<Item = u64>, guesses: &mut [Index]) {
-        for (guess, hash) in guesses.iter_mut().zip(hashes) {
-            *guess = self.groups.guess_far(hash);
-            self.groups.prefetch(*guess);
-        }
-        for guess in guesses {
-            self.groups.prefetch_block(*guess);
-        }
+    /// Brings the end of the batch into the cache that an item will probably join.
+    #[inline(always)]
+    pub(super) fn fetch(&self, ahead: Ahead) {
+        self.groups.prefetch_block(ahead.guess);
     }
 
     /// Puts an item, pushed not before `since`, into its key's batch; opens one if there is none.
-    /// `guess` is where the key's record may be. Says which record it was; `None`, and the item stays
-    /// where it is, when there is no memory for it now.
+    /// `false`, and the item stays where it is, when there is no memory for it now. `IN_ORDER`: no open
+    /// batch is younger than `since`.
     #[inline(always)]
-    pub(crate) fn accept<A: Arrival<T>>(
+    pub(super) fn accept<const IN_ORDER: bool, A: Arrival<T>>(
         &mut self,
         arrival: A,
-        guess: Index,
+        ahead: Ahead,
         since: Nanos,
-    ) -> Option<Index> {
-        if let Some(record) = self.groups.record_of(guess, arrival.hash())
+    ) -> bool {
+        match self.join::<IN_ORDER, A>(arrival, ahead, since) {
+            Ok(()) => true,
+            Err(arrival) => self.accept_slowly(arrival, ahead, since),
+        }
+    }
+
+    /// Puts an item into the open batch at the guess, if that is its key's and there is nothing else
+    /// to do about it.
+    #[inline(always)]
+    fn join<const IN_ORDER: bool, A: Arrival<T>>(
+        &mut self,
+        arrival: A,
+        ahead: Ahead,
+        since: Nanos,
+    ) -> Result<(), A> {
+        if let Some(record) = self.groups.record_of(ahead.guess, ahead.hash)
             && let Some(block) = &mut record.block
-            && block.len() < usize::from(record.plain_below)
-            && since >= record.since
-            && same_key(&block.items()[0], arrival.item())
+            && block.ends_below(record.plain_below)
+            && (IN_ORDER || since >= record.since)
         {
             if block.push_with(|| arrival.take()) {
-                return Some(guess);
+                return Ok(());
             }
             unreachable!("a block has room below `plain_below`");
         }
-        self.accept_slowly(arrival, since)
+        Err(arrival)
     }
 
+    /// The guess was wrong, or something else is to be done about the item.
     #[inline(never)]
-    fn accept_slowly<A: Arrival<T>>(&mut self, arrival: A, since: Nanos) -> Option<Index> {
-        let index = self.place(arrival.hash(), arrival.item(), since)?;
+    fn accept_slowly<A: Arrival<T>>(&mut self, arrival: A, ahead: Ahead, since: Nanos) -> bool {
+        let Ahead { hash, guess } = ahead;
+        let known = self.groups.record_of(guess, hash).is_some();
+        let index = if known {
+            self.place_at(guess, since)
+        } else {
+            self.place(hash, since).inspect(|&index| self.groups.remember(hash, index))
+        };
+        let Some(index) = index else { return false };
         self.put(index, arrival.take(), since);
-        Some(index)
+        true
     }
 
     /// Puts an item into the batch that [`place`](Self::place) found for it.
@@ -105,17 +134,20 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         }
     }
 
-    /// Finds, or opens, the batch for an item: with room in it, so that [`put`](Self::put) must
+    /// Finds, or opens, the batch for an item of this hash: with room in it, so that [`put`](Self::put) must
     /// follow at once. `None` when there is no memory for it now.
-    pub(crate) fn place(&mut self, hash: u64, item: &T, since: Nanos) -> Option<Index> {
+    pub(crate) fn place(&mut self, hash: u64, since: Nanos) -> Option<Index> {
         let index = match self.groups.find(hash) {
             Some(index) => index,
             None => self.admit(hash)?,
         };
+        self.place_at(index, since)
+    }
+
+    /// As [`place`](Self::place), where the record is known.
+    fn place_at(&mut self, index: Index, since: Nanos) -> Option<Index> {
         if let Some(block) = &self.groups.record(index).block {
-            if !same_key(&block.items()[0], item) {
-                self.seal(index, Trigger::Conflict);
-            } else if !block.is_full() || self.grow(index) {
+            if !block.is_full() || self.grow(index) {
                 return Some(index);
             } else {
                 // A busy key must not be cut short for as long as idle ones linger: the oldest go.
@@ -134,21 +166,16 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         *open = open.wrapping_add(items as u64);
     }
 
-    /// Makes a batch of the one item that `take` gives, without grouping; only while
-    /// [`is_single`](Self::is_single). `false`, and nothing is taken, when there is no memory for it
-    /// now.
+    /// Makes a batch of one item, without grouping; only while [`is_single`](Self::is_single). `false`,
+    /// and the item stays where it is, when there is no memory for it now.
     #[inline]
-    pub(crate) fn put_alone(&mut self, take: impl FnOnce() -> Option<T>, since: Nanos) -> bool {
+    pub(crate) fn put_alone<A: Arrival<T>>(&mut self, arrival: A, since: Nanos) -> bool {
         let Some(mut block) = self.arena.block(1) else {
             self.starve();
             return false;
         };
-        let Some(item) = take() else {
-            self.arena.release(block);
-            return false;
-        };
-        let pushed = block.push(item);
-        debug_assert!(pushed.is_ok(), "a fresh block has room");
+        let pushed = block.push_with(|| arrival.take());
+        debug_assert!(pushed, "a fresh block has room");
         let deadline = since.saturating_add(self.flush_after);
         self.make_ready(ReadyBatch { block, trigger: Trigger::Size, since, deadline });
         true
@@ -182,22 +209,34 @@ impl<T: Item, R, E> Batcher<T, R, E> {
 
 /// The steps behind.
 impl<T: Item, R, E> Batcher<T, R, E> {
-    /// A record for a hash that has none. When every place is taken, the record whose timer comes
-    /// first makes room.
-    #[cold]
+    /// A record for a hash that has none. When every place is taken, one of an idle key makes room; or
+    /// else the one whose timer comes first.
     fn admit(&mut self, hash: u64) -> Option<Index> {
+        if let Some(index) = self.groups.admit(hash) {
+            return Some(index);
+        }
+        let index = match self.groups.next_idle() {
+            Some(index) => index,
+            None => self.make_idle()?,
+        };
+        self.disarm(index);
+        self.groups.replace(index, hash);
+        Some(index)
+    }
+
+    /// The record whose timer comes first, without its batch.
+    #[cold]
+    fn make_idle(&mut self) -> Option<Index> {
+        if self.ready.room() < 2 {
+            self.starve();
+            return None;
+        }
         loop {
-            if let Some(index) = self.groups.admit(hash) {
-                return Some(index);
-            }
-            if self.ready.room() < 2 {
-                self.starve();
-                return None;
-            }
             let oldest = self.timers.take_earliest()?;
             if self.is_of_use(oldest) {
+                self.groups.record(oldest.index).timer = Nanos::MAX;
                 self.seal(oldest.index, Trigger::Pressure);
-                self.groups.forget(oldest.index);
+                return Some(oldest.index);
             }
         }
     }
@@ -208,13 +247,11 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         // As large as the key's last batch was, so that a busy key's batches are never moved.
         let usual = usize::from(record.last_len.clamp(1, target));
         let Some(block) = self.arena.block(usual).or_else(|| self.arena.block(1)) else {
-            if record.timer == Nanos::MAX {
-                self.groups.forget(index);
-            }
             self.starve();
             return None;
         };
         let deadline = since.saturating_add(self.flush_after);
+        self.newest = self.newest.max(since);
         self.groups.open(index, block, target, since, deadline);
         self.ring_by(index, deadline);
         Some(index)

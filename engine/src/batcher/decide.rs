@@ -86,40 +86,33 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         }
     }
 
-    /// The timer of a record rang.
+    /// The timer of a record rang. It may have been for a batch that went by size, and a younger one be
+    /// open, or none.
     fn ring(&mut self, index: Index) {
         let record = self.groups.record(index);
         record.timer = Nanos::MAX;
-        let Some(block) = &record.block else {
-            self.groups.forget(index);
-            return;
-        };
-        let deadline = record.deadline;
-        if !self.timers.is_due(deadline, self.now) {
-            self.ring_by(index, deadline);
+        if record.block.is_none() {
             return;
         }
-        // A key that had company lately will come back: its record stays for as long again. One that
-        // had none is not worth the memory.
-        let comes_back = block.len() > 1 || record.last_len > 0;
-        self.seal(index, Trigger::Deadline);
-        if comes_back {
-            self.ring_by(index, self.now.saturating_add(self.flush_after));
+        let deadline = record.deadline;
+        if self.timers.is_due(deadline, self.now) {
+            self.seal(index, Trigger::Deadline);
         } else {
-            self.groups.forget(index);
+            self.ring_by(index, deadline);
         }
     }
 
-    /// Flushes an eighth of the open batches, the oldest first, and forgets idle keys on the way.
+    /// Flushes an eighth of the open batches, the oldest first.
     #[cold]
     fn seal_oldest(&mut self) {
         let mut most = (self.groups.open_batches() / 8).max(1);
         while most > 0 && self.ready.room() > 0 {
             let Some(oldest) = self.timers.take_earliest() else { return };
             if self.is_of_use(oldest) {
-                most -= usize::from(self.groups.record(oldest.index).block.is_some());
+                let record = self.groups.record(oldest.index);
+                record.timer = Nanos::MAX;
+                most -= usize::from(record.block.is_some());
                 self.seal(oldest.index, Trigger::Pressure);
-                self.groups.forget(oldest.index);
             }
         }
     }

@@ -4,10 +4,12 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Batcher;
+use crate::arena::Block;
 use crate::batch::{Desk, Group};
 use crate::handler::Handler;
 use crate::item::Item;
 use crate::nanos::Nanos;
+use crate::panics::{drop_panics, message};
 use crate::ready::ReadyBatch;
 use crate::tally::Tally;
 use crate::verdict::Trigger;
@@ -45,14 +47,16 @@ impl<T: Item, R, E> Batcher<T, R, E> {
     where
         H: Handler<Item = T, Reply = R, Error = E>,
     {
-        let ReadyBatch { block, trigger, since, deadline } = self.ready.pop()?;
-        let items = block.len();
+        let ReadyBatch { mut block, trigger, since, deadline } = self.ready.pop()?;
+        let items = self.of_one_key(&mut block);
+        let behind = block.len() - items;
+        let trigger = if behind == 0 { trigger } else { Trigger::Conflict };
         self.tally.counters.ready -= items as u64;
         self.tally.counters.in_handler += items as u64;
         self.tally.handed_over(items, trigger);
         before(&mut self.tally);
         self.ready.prefetch();
-        let mut desk = Desk::new(block, trigger, std::mem::take(&mut self.verdicts));
+        let mut desk = Desk::new(block, items, trigger, std::mem::take(&mut self.verdicts));
         let panic = catch_unwind(AssertUnwindSafe(|| {
             let _settled = handler.handle(Group::new(&mut desk));
         }))
@@ -63,7 +67,7 @@ impl<T: Item, R, E> Batcher<T, R, E> {
 
         let counters = &mut self.tally.counters;
         counters.in_handler -= items as u64;
-        counters.ready += block.len() as u64;
+        counters.ready += (block.len() - behind) as u64;
         counters.done += concluded.done as u64;
         counters.failed += concluded.failed as u64;
         counters.dead += concluded.dead as u64;
@@ -71,7 +75,7 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         counters.handler_panics += u64::from(panic.is_some());
         debug_assert_eq!(
             concluded.done + concluded.failed + concluded.dead + block.len(),
-            items,
+            items + behind,
             "every item is settled or still here"
         );
         if block.is_empty() {
@@ -80,6 +84,41 @@ impl<T: Item, R, E> Batcher<T, R, E> {
             self.ready.put_back(ReadyBatch { block, trigger, since, deadline });
         }
         Some(HandedOver { items, since, deadline, panic })
+    }
+
+    /// How many items of a batch, from the first on, have the same key: all, unless two keys have the
+    /// same hash. What is behind comes next. Items whose key panics at it fail.
+    #[inline]
+    fn of_one_key(&mut self, block: &mut Block<T>) -> usize {
+        let mut same = 1;
+        while same < block.len() {
+            let (first, rest) = (&block.items()[0], &block.items()[same..]);
+            let ended = catch_unwind(AssertUnwindSafe(|| {
+                let key = first.key();
+                for item in rest {
+                    if item.key() != key {
+                        break;
+                    }
+                    same += 1;
+                }
+            }));
+            let Err(panic) = ended else { break };
+            self.fail_key(block, same, panic);
+        }
+        same
+    }
+
+    /// The code of the key of the item at this place panicked.
+    #[cold]
+    fn fail_key(&mut self, block: &mut Block<T>, at: usize, panic: Box<dyn Any + Send>) {
+        tracing::error!(panic = message(&*panic), "an item's key panicked");
+        drop_panics(panic);
+        block.items_mut()[..=at].rotate_right(1);
+        let counters = &mut self.tally.counters;
+        counters.drop_panics += block.settle_front(1) as u64;
+        counters.key_panics += 1;
+        counters.ready -= 1;
+        counters.failed += 1;
     }
 
     /// Fails everything that is here; says how many items that were.

@@ -149,7 +149,7 @@ fn a_first_item_whose_key_panics_fails_those_that_are_compared_with_it_and_no_ot
     let mut engine = Stepped::new(builder).expect("allowed");
     let mut producer = engine.producer().expect("a lane is free");
     SPARED.set(true);
-    producer.push(Part::new(1, Faulty::Key)).expect("there is room");
+    producer.push(Part::new(1, Faulty::Eq)).expect("there is room");
     for _ in 0..4 {
         producer.push(Part::new(1, Faulty::No)).expect("there is room");
         producer.push(Part::new(2, Faulty::No)).expect("there is room");

@@ -1,0 +1,109 @@
+//! The engine itself.
+
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use engine::{Batch, Engine, Handler, Settled, Shards, Sizing};
+
+use super::item::Record;
+use super::race::{push_all, timed};
+use super::{BATCH_ITEMS, EngineCase, FLUSH_AFTER, QUEUE_ITEMS};
+use crate::Failure;
+use crate::fault::Fault;
+use crate::peer::Peer;
+use crate::run::Run;
+use crate::trivial::{Done, Trivial};
+
+/// The engine, set up in one way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tidegate {
+    pub(crate) name: &'static str,
+    pub(crate) sizing: Sizing,
+    /// Whether items are pushed in runs, or one by one.
+    pub(crate) runs: bool,
+}
+
+/// As the peers batch: up to the same size, for as long; pushed in the cheapest way there is.
+pub(crate) const TIDEGATE: Tidegate =
+    Tidegate { name: "tidegate", sizing: Sizing::Fixed(BATCH_ITEMS as u32), runs: true };
+
+struct Summing<T> {
+    /// Some until it is dropped.
+    trivial: Option<Trivial>,
+    report: Sender<Done>,
+    item: std::marker::PhantomData<fn(T)>,
+}
+
+impl<T: Record> Handler for Summing<T> {
+    type Item = T;
+    type Reply = ();
+    type Error = ();
+
+    #[inline]
+    fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+        batch.settle_all(|_key, items| {
+            if let Some(trivial) = &mut self.trivial {
+                trivial.handle(items[0].number(), items);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl<T> Drop for Summing<T> {
+    fn drop(&mut self) {
+        if let Some(trivial) = self.trivial.take() {
+            // Nobody listens when the run has failed.
+            let _ = self.report.send(trivial.done());
+        }
+    }
+}
+
+/// How long an engine may take to drain: only a broken one takes as long.
+const DRAIN_WITHIN: Duration = Duration::from_secs(60);
+
+impl<T: Record> Peer<EngineCase<T>> for Tidegate {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn run(&self, case: EngineCase<T>) -> Result<Run, Failure> {
+        let (report, reports) = channel();
+        let keys = case.keys;
+        let shards = case.shards as usize;
+        let engine = Engine::builder(move |_| Summing {
+            trivial: Some(Trivial::new(keys)),
+            report: report.clone(),
+            item: std::marker::PhantomData,
+        })
+        .shards(Shards::Count(shards))
+        .sizing(self.sizing)
+        .lanes(case.producers as usize)
+        .handle_lanes(0)
+        .lane_items(QUEUE_ITEMS)
+        .flush_after(FLUSH_AFTER)
+        // The default, or more: the peers forget no key and bound no memory.
+        .open_keys((keys as usize).max(65_536))
+        .open_items(1 << 20)
+        .start()?;
+        let runs = self.runs;
+        let mut producers = Vec::new();
+        for mut stream in case.streams() {
+            let mut producer = engine.producer()?;
+            producers.push(move || {
+                if runs {
+                    producer.push_run(&mut stream).map_err(|error| error.to_string())?;
+                } else {
+                    for item in stream {
+                        producer.push(item).map_err(|error| error.to_string())?;
+                    }
+                }
+                Ok::<_, Fault>(())
+            });
+        }
+        let begun = push_all(producers, shards)?;
+        engine.shutdown(DRAIN_WITHIN)?;
+        // The factory, and its sender, went with the engine.
+        Ok(timed(&begun, &reports.iter().collect::<Vec<_>>()))
+    }
+}

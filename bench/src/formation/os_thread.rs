@@ -1,0 +1,76 @@
+//! A thread as Linux sees it: whether it sleeps, and what it used.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A thread of this process, by its folder under `/proc`.
+#[derive(Clone, Debug)]
+pub(super) struct OsThread(PathBuf);
+
+impl OsThread {
+    /// The calling one.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no `/proc/thread-self`.
+    pub(super) fn current() -> io::Result<Self> {
+        Ok(Self(PathBuf::from("/proc").join(std::fs::read_link("/proc/thread-self")?)))
+    }
+
+    /// Waits until it sleeps in the kernel.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended.
+    pub(super) fn await_sleep(&self) -> io::Result<()> {
+        // The state follows the name, which is in parentheses.
+        let is_sleeping = |stat: &str| {
+            stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
+        };
+        while !is_sleeping(&std::fs::read_to_string(self.0.join("stat"))?) {
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// Time that it ran on a core; exact while it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended.
+    pub(super) fn ran(&self) -> io::Result<Duration> {
+        let text = std::fs::read_to_string(self.0.join("schedstat"))?;
+        let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+        nanos
+            .map(Duration::from_nanos)
+            .ok_or_else(|| io::Error::other(format!("schedstat: {text}")))
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_thread_that_waits_is_seen_asleep_and_its_work_is_counted() {
+        let (here, threads) = channel();
+        let (wake, waiting) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            here.send(OsThread::current().expect("Linux has it")).expect("the test listens");
+            (0..100_000_u64).for_each(|n| {
+                std::hint::black_box(n);
+            });
+            waiting.recv()
+        });
+        let other = threads.recv().expect("it says so first");
+        other.await_sleep().expect("it lives");
+        let ran = other.ran().expect("it lives");
+        assert!(ran > Duration::ZERO);
+        assert_eq!(other.ran().expect("it lives"), ran, "asleep, it runs no further");
+        drop(wake);
+        assert!(thread.join().expect("it does not panic").is_err());
+        assert!(other.ran().is_err(), "it has ended");
+    }
+}

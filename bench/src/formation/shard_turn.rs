@@ -1,0 +1,97 @@
+//! Real turns on a shard's own thread, which spins for the next burst: formation as the shard measures
+//! it itself, each batch, in the histogram of the snapshot.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use engine::{Batch, Engine, Handler, Idle, Settled};
+
+use super::baton::Baton;
+use super::burst::Burst;
+use super::witness::{DRAIN_WITHIN, Testimony, Witness};
+use crate::Failure;
+use crate::cores::on_first;
+use crate::peer::Peer;
+use crate::run::Run;
+use crate::workload::Row;
+
+struct Counted {
+    baton: Arc<Baton>,
+    witness: Witness,
+    report: Sender<Testimony>,
+}
+
+impl Handler for Counted {
+    type Item = Row;
+    type Reply = ();
+    type Error = ();
+
+    #[inline]
+    fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+        let items = batch.len();
+        let settled = batch.settle_all(|key, rows| {
+            self.witness.handle(key, rows);
+            Ok(())
+        });
+        self.baton.handled(items);
+        settled
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        // Nobody listens when the run has failed.
+        let _ = self.report.send(self.witness.testimony());
+    }
+}
+
+/// From one burst to the next: a shard under load measures but a sample of its deep turns, and each of
+/// those that come as rarely as this.
+const BETWEEN: Duration = Duration::from_micros(60);
+
+/// A percentile of fewer batches than one for so many bursts says nothing.
+const SAMPLED_PART: u64 = 20;
+
+/// The engine as it is by default, except that its shard never stops spinning.
+pub(super) struct Tidegate;
+
+impl Peer<Burst> for Tidegate {
+    fn name(&self) -> &'static str {
+        "tidegate"
+    }
+
+    fn run(&self, case: Burst) -> Result<Run, Failure> {
+        let (report, reports) = channel();
+        let baton = Arc::new(Baton::new());
+        let counted = Arc::clone(&baton);
+        let engine = Engine::builder(move |_| Counted {
+            baton: Arc::clone(&counted),
+            witness: Witness::new(case.keys),
+            report: report.clone(),
+        })
+        .idle(Idle::Times { spin: Duration::from_secs(1), yielding: Duration::ZERO })
+        .lanes(1)
+        .handle_lanes(0)
+        .start()?;
+        let mut producer = engine.producer()?;
+        on_first(|| {
+            let mut rows = case.workload().rows();
+            let mut handled = 0;
+            for _ in 0..case.bursts() {
+                baton.rest(BETWEEN);
+                producer.push_run(&mut rows.by_ref().take(case.items as usize))?;
+                handled += u64::from(case.items);
+                baton.await_handled(handled);
+            }
+            Ok(())
+        })?;
+        let last = engine.shutdown(DRAIN_WITHIN)?;
+        let Testimony { handled, .. } = reports.recv()?;
+        let (timed, bursts) = (last.formation.len(), u64::from(case.bursts()));
+        if timed < bursts / SAMPLED_PART {
+            return Err(format!("the shard timed {timed} batches of {bursts} bursts").into());
+        }
+        Ok(Testimony { handled, times: last.formation }.at_percentile(case.quantile))
+    }
+}

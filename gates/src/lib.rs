@@ -1,0 +1,3 @@
+//! x
+/// Items
+pub const ITEMS: usize = 65_536;
