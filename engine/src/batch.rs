@@ -426,24 +426,32 @@ impl<T, R, E> Desk<T, R, E> {
     }
 
     /// Settles what was decided; what was not, and is not to fail, stays in the block.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn conclude(&mut self) -> Concluded {
         let Progress { stage, done, failed, dead, at_hand, drop_panics } = self.progress;
         let mut concluded = Concluded { done, failed, dead, drop_panics };
         let lost = usize::from(at_hand);
-        match stage {
-            Stage::Each => {
-                concluded.failed += lost;
-                concluded.drop_panics += self.block.settle_front(done + failed + dead + lost);
-            }
-            Stage::Owned => concluded.failed += lost,
-            Stage::Untouched => {
-                concluded.drop_panics += self.verdicts.clear();
-                self.fail_all(&mut concluded, || Failure::Panicked);
-            }
-            Stage::Bulk => self.conclude_bulk(&mut concluded),
+        concluded.failed += lost;
+        if stage == Stage::Each {
+            concluded.drop_panics += self.block.settle_front(done + failed + dead + lost);
+        } else {
+            self.conclude_otherwise(&mut concluded);
         }
         concluded
+    }
+
+    /// The stages that are rarer.
+    #[inline(never)]
+    fn conclude_otherwise(&mut self, concluded: &mut Concluded) {
+        match self.progress.stage {
+            // `conclude` has seen to the one; the other's items have left the block.
+            Stage::Each | Stage::Owned => {}
+            Stage::Untouched => {
+                concluded.drop_panics += self.verdicts.clear();
+                self.fail_all(concluded, || Failure::Panicked);
+            }
+            Stage::Bulk => self.conclude_bulk(concluded),
+        }
     }
 
     fn fail_all(&mut self, concluded: &mut Concluded, failure: impl Fn() -> Failure<E>) {

@@ -1,5 +1,7 @@
 //! One shard: a turn of drain, group, decide, hand over; and the thread that goes round.
 
+mod pass;
+
 use std::any::Any;
 use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -136,8 +138,10 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
         }
         let depth = self.look(now);
         self.batcher.begin(now, depth);
-        let drained = self.drain();
-        self.batcher.tally.counters.in_lanes -= drained as u64;
+        let (passed, drained) = if self.batcher.passes() { self.pass() } else { (0, self.drain()) };
+        if self.phase == Phase::Ended {
+            return true;
+        }
         // Not before the lanes are empty: until then, batches still fill.
         if self.phase == Phase::Draining && self.lanes.is_drained() {
             self.batcher.sweep(Trigger::Drain);
@@ -148,16 +152,17 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
             self.publish();
             self.hand_over_ready();
         }
-        let worked = drained > 0 || has_ready || self.batcher.is_behind();
+        let handed_over = has_ready || passed > 0;
+        let worked = drained > 0 || handed_over || self.batcher.is_behind();
         if worked {
             self.batcher.tally.counters.turns += 1;
         }
         // A turn that has handed over leaves it to the next one, which begins at once: if that finds
         // work it publishes anyway, and if not it has the time.
-        if !has_ready && (worked || self.unpublished) {
+        if !handed_over && (worked || self.unpublished) {
             self.publish();
         }
-        self.unpublished = has_ready;
+        self.unpublished = handed_over;
         if self.phase == Phase::Draining && self.lanes.is_drained() && self.batcher.is_empty() {
             self.end();
         }
@@ -203,8 +208,12 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
             let lane = (self.first_lane + nth) % lanes;
             drained += self.drain_lane(lane);
         }
-        self.first_lane = if self.first_lane + 1 < lanes { self.first_lane + 1 } else { 0 };
+        self.turn_lanes(lanes);
         drained
+    }
+
+    fn turn_lanes(&mut self, lanes: usize) {
+        self.first_lane = if self.first_lane + 1 < lanes { self.first_lane + 1 } else { 0 };
     }
 
     fn drain_lane(&mut self, lane: usize) -> usize {
@@ -222,6 +231,7 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
                 batcher.sweep(Trigger::Flush);
             }
         }
+        batcher.tally.counters.in_lanes -= drained as u64;
         drained
     }
 
@@ -229,17 +239,8 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
         while self.batcher.has_ready() && self.phase != Phase::Ended {
             let measures = self.batcher.tally.measures_next(self.slow);
             let begun = if measures { self.clock.now() } else { Nanos::ZERO };
-            let Self { batcher, handler, counters, .. } = self;
-            let published = &mut self.published;
-            // Whoever looks while the handler works, or hangs, sees what it has in its hands.
-            let handed =
-                batcher.hand_over(handler, |tally| match tally.counters.progress(published) {
-                    Some(progress) => counters.progress(progress),
-                    None => {
-                        *published = tally.counters.published();
-                        counters.publish(&tally.counters.write());
-                    }
-                });
+            let Self { batcher, handler, counters, published, .. } = self;
+            let handed = batcher.hand_over(handler, |tally| report(tally, counters, published));
             let Some(handed) = handed else { return };
             if measures {
                 let ended = self.clock.now();
@@ -390,6 +391,18 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
         for lane in 0..self.lanes.lanes_in_use() {
             let head = self.lanes.head(lane);
             self.notes[lane].note(head, since);
+        }
+    }
+}
+
+/// Whoever looks while the handler works, or hangs, sees what it has in its hands.
+#[inline(always)]
+fn report(tally: &Tally, counters: &mut SeqlockWriter, published: &mut Published) {
+    match tally.counters.progress(published) {
+        Some(progress) => counters.progress(progress),
+        None => {
+            *published = tally.counters.published();
+            counters.publish(&tally.counters.write());
         }
     }
 }

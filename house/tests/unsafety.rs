@@ -37,6 +37,10 @@ const TABLE: &[Allowed] = &[
     ),
     may("ringbuf/src/wake_slot.rs", "a waker's cell, which its state word guards"),
     may("engine/src/arena.rs", "blocks of items in recycled pages"),
+    with_functions(
+        "engine/src/arena/huge_pages.rs",
+        "advice to the system about memory, and an allocator that gives it",
+    ),
 ];
 
 #[test]

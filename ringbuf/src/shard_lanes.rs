@@ -120,6 +120,13 @@ impl<T, M> ShardLanes<T, M> {
         self.matrix.config().capacity
     }
 
+    /// How many of the lane's next `most` items come before its next mark.
+    #[inline]
+    pub fn unmarked(&mut self, lane: usize, most: usize) -> usize {
+        let ShardCell { items, marks } = &mut self.cells[lane];
+        most.min(marks.next_seq().saturating_sub(items.seq()) as usize)
+    }
+
     /// Begins to drain up to `max` of the items that were there when the lane was last looked at;
     /// looks at it first if none are known of.
     #[inline]

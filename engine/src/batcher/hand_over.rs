@@ -49,13 +49,36 @@ impl<T: Item, R, E> Batcher<T, R, E> {
     {
         let ReadyBatch { mut block, trigger, since, deadline } = self.ready.pop()?;
         let items = self.of_one_key(&mut block);
+        let cut = if items == block.len() { trigger } else { Trigger::Conflict };
+        self.ready.prefetch();
+        let (block, panic) = self.call(handler, block, items, cut, before);
+        if block.is_empty() {
+            self.arena.release(block);
+        } else {
+            self.ready.put_back(ReadyBatch { block, trigger, since, deadline });
+        }
+        Some(HandedOver { items, since, deadline, panic })
+    }
+
+    /// Hands the first `items` of a block over, which count as ready; gives back the block with what is
+    /// left in it, and the handler's panic.
+    #[inline]
+    fn call<H>(
+        &mut self,
+        handler: &mut H,
+        block: Block<T>,
+        items: usize,
+        trigger: Trigger,
+        before: impl FnOnce(&mut Tally),
+    ) -> (Block<T>, Option<Box<dyn Any + Send>>)
+    where
+        H: Handler<Item = T, Reply = R, Error = E>,
+    {
         let behind = block.len() - items;
-        let trigger = if behind == 0 { trigger } else { Trigger::Conflict };
         self.tally.counters.ready -= items as u64;
         self.tally.counters.in_handler += items as u64;
         self.tally.handed_over(items, trigger);
         before(&mut self.tally);
-        self.ready.prefetch();
         let mut desk = Desk::new(block, items, trigger, std::mem::take(&mut self.verdicts));
         let panic = catch_unwind(AssertUnwindSafe(|| {
             let _settled = handler.handle(Group::new(&mut desk));
@@ -78,12 +101,52 @@ impl<T: Item, R, E> Batcher<T, R, E> {
             items + behind,
             "every item is settled or still here"
         );
-        if block.is_empty() {
-            self.arena.release(block);
-        } else {
-            self.ready.put_back(ReadyBatch { block, trigger, since, deadline });
+        (block, panic)
+    }
+
+    /// Whether items need not become batches now: each is one by itself, and none is here that it could
+    /// overtake.
+    #[inline]
+    pub(crate) fn passes(&self) -> bool {
+        self.is_single() && !self.has_ready()
+    }
+
+    /// A block for items that [pass](Self::pass), one after the other; `None` when there is no memory.
+    pub(crate) fn passage(&mut self) -> Option<Block<T>> {
+        let block = self.arena.block(1);
+        if block.is_none() {
+            self.starve();
         }
-        Some(HandedOver { items, since, deadline, panic })
+        block
+    }
+
+    /// Hands an item over by itself, which counts as ready, through a block that comes back as it was.
+    #[inline]
+    pub(crate) fn pass<H>(
+        &mut self,
+        handler: &mut H,
+        mut passage: Block<T>,
+        take: impl FnOnce() -> T,
+        before: impl FnOnce(&mut Tally),
+    ) -> (Block<T>, Option<Box<dyn Any + Send>>)
+    where
+        H: Handler<Item = T, Reply = R, Error = E>,
+    {
+        let taken = passage.push_with(take);
+        debug_assert!(taken, "the passage is empty");
+        let (block, panic) = self.call(handler, passage, 1, Trigger::Size, before);
+        debug_assert!(block.is_empty(), "one item is always decided, and if only by a panic");
+        (block, panic)
+    }
+
+    /// When an item, pushed not before `since`, must be handed over at the latest.
+    pub(crate) fn deadline(&self, since: Nanos) -> Nanos {
+        since.saturating_add(self.flush_after)
+    }
+
+    /// Nothing more passes for now.
+    pub(crate) fn close_passage(&mut self, passage: Block<T>) {
+        self.tally.counters.drop_panics += self.arena.release(passage) as u64;
     }
 
     /// How many items of a batch, from the first on, have the same key: all, unless two keys have the

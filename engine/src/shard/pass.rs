@@ -1,0 +1,93 @@
+//! From the lane to the handler with nothing between, while each item is a batch of its own.
+
+use std::hash::BuildHasher;
+
+use super::{Phase, Shard, report};
+use crate::handler::Handler;
+use crate::limits::SLOW_HANDLER;
+use crate::nanos::Nanos;
+use crate::tally::Tally;
+
+/// Items that pass between two looks at what the engine asks for.
+const PASS_ITEMS: usize = 256;
+
+impl<H: Handler, S: BuildHasher> Shard<H, S> {
+    /// As [`drain`](Self::drain) and [`hand_over_ready`](Self::hand_over_ready) in one, while each item
+    /// is a batch of its own: it goes from its lane to the handler, with no place between. What can't,
+    /// because of its mark, is drained. Says how many items passed, and how many were drained.
+    pub(super) fn pass(&mut self) -> (usize, usize) {
+        let lanes = self.lanes.lanes_in_use();
+        let (mut passed, mut drained) = (0, 0);
+        for nth in 0..lanes {
+            let lane = (self.first_lane + nth) % lanes;
+            let mut left = self.drain_items;
+            while left > 0 && self.batcher.passes() {
+                let items = self.pass_run(lane, left);
+                if items == 0 {
+                    break;
+                }
+                left -= items;
+                passed += items;
+                // What that does may bring items that this turn has not counted.
+                if self.lanes.doorbell().take_knock() {
+                    self.obey();
+                    return (passed, drained);
+                }
+                if self.phase == Phase::Ended {
+                    return (passed, drained);
+                }
+            }
+            if left > 0 {
+                drained += self.drain_lane(lane);
+            }
+        }
+        self.turn_lanes(lanes);
+        (passed, drained)
+    }
+
+    /// Passes some items on, up to the first that has a mark: that is left to a drain.
+    fn pass_run(&mut self, lane: usize, most: usize) -> usize {
+        let waiting = (self.lanes.tail(lane) - self.lanes.head(lane)) as usize;
+        // Between two runs the shard listens to the engine; beside a slow handler that costs nothing.
+        let most = waiting.min(most).min(if self.slow { 1 } else { PASS_ITEMS });
+        let items = self.lanes.unmarked(lane, most);
+        if items == 0 {
+            return 0;
+        }
+        let Some(mut passage) = self.batcher.passage() else { return 0 };
+        self.batcher.tally.counters.in_lanes -= items as u64;
+        self.batcher.tally.counters.ready += items as u64;
+        self.publish();
+
+        let Self { lanes, notes, batcher, handler, counters, published, clock, slow, .. } = self;
+        let mut run = lanes.run(lane, items);
+        let mut panicked = None;
+        while panicked.is_none() {
+            let seq = run.seq();
+            let Some(here) = run.here() else { break };
+            let measures = batcher.tally.measures_next(*slow);
+            let begun = if measures { clock.now() } else { Nanos::ZERO };
+            let before = |tally: &mut Tally| report(tally, counters, published);
+            (passage, panicked) = batcher.pass(handler, passage, || here.take(), before);
+            if measures {
+                let ended = clock.now();
+                let (since, _) = notes[lane].since(seq);
+                let deadline = batcher.deadline(since);
+                batcher.tally.measured(1, since, deadline, begun, ended);
+                *slow = ended.saturating_sub(begun) > SLOW_HANDLER;
+                if *slow {
+                    break;
+                }
+            }
+        }
+        let left = run.len();
+        drop(run);
+        batcher.close_passage(passage);
+        batcher.tally.counters.in_lanes += left as u64;
+        batcher.tally.counters.ready -= left as u64;
+        if let Some(panic) = panicked {
+            self.recover(panic);
+        }
+        items - left
+    }
+}
