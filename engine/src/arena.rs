@@ -269,7 +269,8 @@ unsafe impl<T: Send> Send for Arena<T> {}
 impl<T> Arena<T> {
     /// An arena with room for `items` items in blocks of `largest`, and a few pages more, so that the
     /// smaller classes and the largest can't shut each other out. All memory is allocated here, none
-    /// later; untouched pages cost address space only, where the system works that way.
+    /// later; what is untouched costs address space only, where the system works that way, in steps of
+    /// the system's pages, which may be huge ones.
     ///
     /// # Panics
     ///

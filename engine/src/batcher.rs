@@ -1,11 +1,13 @@
 //! The heart of a shard, without a thread and without a clock: items go in, batches come out.
 //!
 //! A turn calls, in this order: [`begin`](Batcher::begin) with the time and the depth;
-//! [`accept`](Batcher::accept) for each item; [`decide`](Batcher::decide); and
+//! [`stretch`](Batcher::stretch) for each stretch of items; [`decide`](Batcher::decide); and
 //! [`hand_over`](Batcher::hand_over) until nothing is ready.
 //!
-//! Accepting is the only step that calls the item's own code (`key` and the key's `Eq`), and it does
-//! so while the item still lies in its lane and before anything has changed here: that code may panic.
+//! The item's own code may panic. It is called in two places: before accepting, to hash the key (`key`
+//! and the key's `Hash`), while the item still lies in its lane and nothing has changed here; and at
+//! hand-over, to tell apart keys of one hash (`key` and the key's `Eq`), where the batch stays as it is
+//! but for the item that fails.
 
 mod accept;
 mod decide;

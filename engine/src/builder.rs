@@ -184,8 +184,9 @@ impl<H: Handler, S> Builder<H, S> {
         self
     }
 
-    /// Keys of one shard that may have a batch open: 1 to 67,108,864. With more, the oldest batch
-    /// goes early ([`Trigger::Pressure`](crate::Trigger::Pressure)). Default: 65,536.
+    /// Keys that one shard remembers, and so that may have a batch open: 1 to 67,108,864. With more,
+    /// keys without an open batch are forgotten, and where there are none, the oldest batch goes early
+    /// ([`Trigger::Pressure`](crate::Trigger::Pressure)). Default: 65,536.
     #[must_use]
     pub fn open_keys(mut self, keys: usize) -> Self {
         self.settings.open_keys = keys;
@@ -225,7 +226,8 @@ impl<H: Handler, S> Builder<H, S> {
 
     /// The hasher of keys. The default, foldhash with a seed of its own for each engine, is fast and
     /// resists accidents; for keys that an attacker chooses take
-    /// [`std::hash::RandomState`], which is SipHash.
+    /// [`std::hash::RandomState`], which is SipHash. Producers and shards have a clone each, and each
+    /// item is hashed on both sides: clones must agree.
     #[must_use]
     pub fn hasher<Other: BuildHasher + Clone>(self, hasher: Other) -> Builder<H, Other> {
         Builder { factory: self.factory, settings: self.settings, hasher }

@@ -28,7 +28,7 @@ impl<T: Item, R, E, S: BuildHasher> Drain<'_, T, R, E, S> {
         self.batcher.looks_ahead_again();
         loop {
             let seq = self.run.seq();
-            // User code (`key`, `Eq`) runs in here; one guard serves a whole run.
+            // User code (`key`, `Hash`) runs in here; one guard serves a whole run.
             let ended = catch_unwind(AssertUnwindSafe(|| self.batches()));
             self.batcher.accepted((self.run.seq() - seq) as usize);
             let Err(panic) = ended else { break };

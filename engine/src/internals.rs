@@ -24,7 +24,7 @@ pub struct Sizes {
     pub sizing: Sizing,
     /// How long an item may linger: 1 µs to 1 h.
     pub flush_after: Nanos,
-    /// Keys with a batch open, or just handed over: 1 to 2^26.
+    /// Keys that are remembered, with a batch open or without: 1 to 2^26.
     pub open_keys: usize,
     /// Items in open batches: 1 to 2^30.
     pub open_items: usize,

@@ -29,23 +29,26 @@ use std::time::Duration;
 /// }
 /// ```
 ///
-/// An item's key must not change while it waits: a group compares an arriving item's key with the
-/// key of its first item. If it changes all the same, items land in the wrong batch; nothing worse
-/// happens.
+/// An item's key must not change while it waits, nor say another hash at another time: the producer
+/// chooses the shard by the hash, and the shard finds the batch by it. If it changes all the same, the
+/// order of items that had the same key is lost, and batches go early; nothing worse happens: the items
+/// of a batch had equal keys when it was handed over.
 ///
 /// # Panics
 ///
 /// If `key` or `patience`, or the key's `Hash`, panics inside a push, the panic goes on to the caller
-/// and nothing was accepted. If `key`, or the key's `Eq`, panics on the shard, the arriving item fails as
-/// [`Panicked`](crate::Failure::Panicked) and is counted; others are not touched.
+/// and nothing was accepted. If `key`, or the key's `Hash` or `Eq`, panics on the shard, the item at hand
+/// fails as [`Panicked`](crate::Failure::Panicked) and is counted; others are not touched. Two keys are at
+/// hand when they are compared: then it is the later item that fails.
 pub trait Item: Send + Sized + 'static {
     /// What may be handled together.
     type Key<'a>: Eq + std::hash::Hash
     where
         Self: 'a;
 
-    /// This item's key. Called by the producer, to hash it, and by the shard, each time that it is
-    /// compared with the key of a batch's first item or a handler asks for it: keep it cheap.
+    /// This item's key. Called by the producer and by the shard, to hash it, and once more when its batch
+    /// is handed over, to compare it with the key of the batch's first item; and whenever a handler asks
+    /// for it. Keep it cheap.
     fn key(&self) -> Self::Key<'_>;
 
     /// How long this item may linger for company. The default is what the engine says

@@ -19,7 +19,7 @@ pub(crate) const DRAIN_ITEMS: RangeInclusive<usize> = 1..=DRAIN_MOST;
 const DRAIN_MOST: usize = 65_536;
 /// Items in one batch.
 pub(crate) const BATCH_ITEMS: RangeInclusive<u32> = 1..=32_768;
-/// Keys with a batch open, or just handed over, on one shard: 32-bit indices with room to spare.
+/// Keys that one shard remembers, with a batch open or without: 32-bit indices with room to spare.
 pub(crate) const OPEN_KEYS: RangeInclusive<usize> = 1..=1 << 26;
 /// Items in open batches on one shard.
 pub(crate) const OPEN_ITEMS: RangeInclusive<usize> = 1..=1 << 30;
@@ -58,7 +58,7 @@ pub(crate) const SLOW_HANDLER: Nanos = Nanos::from_nanos(20_000);
 
 const _: () = assert!(
     READY_BATCHES >= 2 * 1_024,
-    "a drain needs room for a conflict and a full batch per item, for a worthwhile run"
+    "a drain needs room for a batch that makes place and a full one per item, for a worthwhile run"
 );
 const _: () = assert!(SAMPLE_EVERY.is_power_of_two(), "sampling masks instead of dividing");
 const _: () = assert!(

@@ -80,9 +80,14 @@ macro_rules! define_snapshot {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What an engine, or one shard of it, has done and is doing.
         ///
-        /// Counters are published together once a turn, so they belong together: at any time
+        /// Counters are published together, and what handler calls come to since is added, so they
+        /// belong together: at any time
         /// `accepted == in_lanes + open + ready + in_handler + done + failed + dead`, and at rest
         /// `accepted == done + failed + dead`. Taking a snapshot never stops a shard.
+        ///
+        /// Counters and `batch_items` are exact. The times (`age`, `formation`, `execution`, `lateness`)
+        /// are those of all batches only while little is to do or the handler is slow; else of a sample:
+        /// the first batches of a turn now and then, and one of sixteen among the rest.
         #[derive(Clone, Debug)]
         #[non_exhaustive]
         pub struct Snapshot {
@@ -94,8 +99,8 @@ macro_rules! define_snapshot {
             /// From the push of a batch's oldest item to its hand-over, in nanoseconds. Taken from a
             /// lower bound of the push: real ages are shorter by up to a turn.
             pub age: Histogram<u64>,
-            /// From the start of a turn to the hand-over of each of its batches, without the time in
-            /// other handler calls, in nanoseconds.
+            /// From the start of a turn to the hand-over of each of its first batches, as long as all of
+            /// them are measured, without the time in other handler calls, in nanoseconds.
             pub formation: Histogram<u64>,
             /// The time in the handler, per batch, in nanoseconds.
             pub execution: Histogram<u64>,

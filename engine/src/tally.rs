@@ -42,7 +42,7 @@ macro_rules! with_counters {
             wake_ups,
             /// Panics that came out of a handler.
             handler_panics,
-            /// Panics of an item's `key` or `Eq` on the shard.
+            /// Panics of an item's `key`, or of its key's `Hash` or `Eq`, on the shard.
             key_panics,
             /// Panics of an item's, a reply's or an error's `Drop`.
             drop_panics,

@@ -23,7 +23,8 @@ pub enum Failure<E> {
     Handler(E),
     /// The handler said [`Verdict::Retry`] and no attempt was left.
     Dead(E),
-    /// User code panicked while it had this item at hand: the handler, or the item's `key`, `Eq`.
+    /// User code panicked while it had this item at hand: the handler, or the item's `key`, or its key's
+    /// `Hash` or `Eq`.
     Panicked,
     /// A call of the handler decided nothing at all.
     Undecided,
@@ -59,7 +60,7 @@ pub enum Trigger {
     Flush,
     /// An item in it has less patience than the engine.
     Patience,
-    /// Another key with the same 64-bit hash arrived; the two can't share a batch.
+    /// An item of another key with the same 64-bit hash is next; the two can't share a batch.
     Conflict,
     /// Memory for open batches or keys ran out, and this batch was the oldest.
     Pressure,

@@ -51,6 +51,8 @@ mod imp {
         });
     }
 
+    pub(super) const MAY_BE_ASYMMETRIC: bool = true;
+
     #[inline(always)]
     pub(super) fn light<A>(place: &A) -> &A {
         if ASYMMETRIC.load(Ordering::Relaxed) {
@@ -68,7 +70,7 @@ mod imp {
     /// field that was in a register is loaded again, which costs a push more than all else in it.
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
     #[inline(always)]
-    fn pass<A>(place: &A) -> &A {
+    pub(super) fn pass<A>(place: &A) -> &A {
         let mut at = std::ptr::from_ref(place);
         // SAFETY: no instruction at all. To the compiler it may read any memory, so that earlier
         // stores come before it, and it makes the address, so that what is loaded through the
@@ -86,7 +88,7 @@ mod imp {
 
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
     #[inline(always)]
-    fn pass<A>(place: &A) -> &A {
+    pub(super) fn pass<A>(place: &A) -> &A {
         std::sync::atomic::compiler_fence(Ordering::SeqCst);
         place
     }
@@ -163,7 +165,16 @@ mod imp {
 mod imp {
     use super::{Ordering, fence};
 
+    pub(super) const MAY_BE_ASYMMETRIC: bool = false;
+
     pub(super) fn prepare() {}
+
+    /// Never reached where `MAY_BE_ASYMMETRIC` is false, but it has to be there.
+    #[inline(always)]
+    pub(super) fn pass<A>(place: &A) -> &A {
+        fence(Ordering::SeqCst);
+        place
+    }
 
     #[inline(always)]
     #[cfg_attr(tidegate_loom, track_caller)]
@@ -199,6 +210,19 @@ pub(crate) fn prepare() {
 #[cfg_attr(tidegate_loom, track_caller)]
 pub(crate) fn light<A>(place: &A) -> &A {
     imp::light(place)
+}
+
+/// Whether the frequent side may have to go without a fence here; if not, [`light`] alone is used.
+pub(crate) const MAY_BE_ASYMMETRIC: bool = imp::MAY_BE_ASYMMETRIC;
+
+/// The half of the frequent side where it is known that it goes without a fence
+/// ([`pushes_without_fence`]): as [`light`], but does not ask.
+///
+/// For a place that says itself whether a fence is needed: it is looked at through this first, and
+/// where it says so, once more through [`light`].
+#[inline(always)]
+pub(crate) fn pass<A>(place: &A) -> &A {
+    imp::pass(place)
 }
 
 /// The rare side's half: after its store, before its load. Some microseconds where it is the

@@ -25,7 +25,7 @@
 //! staged again, to be given back: the consumer never looks there. Without either barrier both
 //! may miss the other, and the items are lost.
 
-use crate::barrier;
+use crate::barrier::{self, MAY_BE_ASYMMETRIC, light, pass};
 use crate::error::Closed;
 use crate::slots::{Slots, View};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, pause, value_of};
@@ -36,6 +36,11 @@ use std::task::{Poll, Waker};
 
 /// The final head while there is none.
 const OPEN: u64 = u64::MAX;
+
+/// A bit: the consumer has closed.
+const CLOSED: u64 = 1;
+/// A bit, for life: publishing and looking needs a fence between.
+const FENCED: u64 = 2;
 
 /// What the two ends share.
 #[derive(Debug)]
@@ -55,8 +60,9 @@ struct Rare {
     room: WakeSlot,
     /// Once the consumer has closed: the number at which it stops.
     final_head: AtomicU64,
-    /// The consumer has closed (used by a ring that stands alone).
-    closed: AtomicBool,
+    /// Whether the consumer has closed (used by a ring that stands alone), and whether a fence must
+    /// come before looking: a push asks for both with one load and one branch.
+    closed: AtomicU64,
     /// The producer is gone (used by a ring that stands alone).
     gone: AtomicBool,
 }
@@ -66,13 +72,14 @@ impl<T> Core<T> {
     /// As [`Slots::new`].
     pub(crate) fn new(capacity: usize) -> Arc<Self> {
         barrier::prepare();
+        let fenced = if barrier::pushes_without_fence() { 0 } else { FENCED };
         Arc::new(Self {
             tail: CachePadded::new(AtomicU64::new(0)),
             head: CachePadded::new(AtomicU64::new(0)),
             rare: CachePadded::new(Rare {
                 room: WakeSlot::new(),
                 final_head: AtomicU64::new(OPEN),
-                closed: AtomicBool::new(false),
+                closed: AtomicU64::new(fenced),
                 gone: AtomicBool::new(false),
             }),
             slots: Slots::new(capacity),
@@ -89,14 +96,37 @@ impl<T> Core<T> {
 
     /// The consumer's word that it has closed; a heavy barrier and [`Head::finish`] must follow.
     pub(crate) fn set_closed(&self) {
-        // Relaxed: the barriers order it against the producer's publishing.
-        self.rare.closed.store(true, Ordering::Relaxed);
+        // Relaxed: the barriers order it against the producer's publishing. The consumer is the
+        // only one to write it.
+        let word = self.rare.closed.load(Ordering::Relaxed);
+        self.rare.closed.store(word | CLOSED, Ordering::Relaxed);
     }
 
-    /// Whether the consumer has closed, after the caller's light barrier where that matters.
+    /// Whether the consumer has closed. What the caller has published is not ordered before this.
     #[inline(always)]
     pub(crate) fn is_closed(&self) -> bool {
-        self.rare.closed.load(Ordering::Relaxed)
+        self.rare.closed.load(Ordering::Relaxed) & CLOSED != 0
+    }
+
+    /// For the producer, after publishing: whether the consumer has closed, past a light barrier.
+    #[inline(always)]
+    pub(crate) fn has_closed(&self) -> bool {
+        if !MAY_BE_ASYMMETRIC {
+            return self.has_closed_past_barrier();
+        }
+        // Relaxed: as in `is_closed`; where the word says nothing, passing was the barrier.
+        pass(self).rare.closed.load(Ordering::Relaxed) != 0 && self.closed_or_fenced()
+    }
+
+    /// Where the consumer has closed, or where a fence has to come before looking.
+    #[cold]
+    fn closed_or_fenced(&self) -> bool {
+        self.has_closed_past_barrier()
+    }
+
+    #[inline(always)]
+    fn has_closed_past_barrier(&self) -> bool {
+        light(self).is_closed()
     }
 
     /// The producer's word that nothing will follow.
@@ -213,9 +243,9 @@ impl<T> Tail<T> {
         // SAFETY: tail - head < capacity, so the slot is the producer's by [freed], and
         // `&mut self` is the one producer. The slots live in the core that we hold.
         unsafe { self.view.write(seq, item) };
-        self.tail = seq + 1;
         // Release [filled]: whoever reads this tail sees the item.
         self.core.tail.store(seq + 1, Ordering::Release);
+        self.tail = seq + 1;
     }
 
     /// Begins to stage, with nothing. What a leaked guard has left staged is leaked too.
@@ -246,53 +276,42 @@ impl<T> Tail<T> {
 
     /// Stages what `items` gives, up to `max` items and no more than there is known room for.
     /// When it panics, what it gave before stays staged.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn stage_from(&mut self, items: impl Iterator<Item = T>, max: usize) {
-        /// Keeps the count in a local, and writes it back also when the iterator panics.
-        struct Count<'a> {
-            end: &'a mut u64,
-            next: u64,
-        }
-
-        impl Drop for Count<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                *self.end = self.next;
-            }
-        }
-
-        let (view, from) = (self.view, self.end);
         let room = self.room_seen().min(max);
-        let mut count = Count { end: &mut self.end, next: from };
-        for (_, item) in (0..room).zip(items) {
-            // SAFETY: fewer than `room_seen` were staged since, so the slot is the producer's by
-            // [freed], and `&mut self` is the one producer.
-            unsafe { view.write(count.next, item) };
-            count.next += 1;
+        // SAFETY: `room` slots from the end on are empty and the producer's by [freed], and
+        // `&mut self` is the one producer. The slots live in the core that we hold.
+        unsafe { self.view.fill_from(&mut self.end, room, items) };
+    }
+
+    /// For how many more items there is room, with nothing staged, as [`room`](Self::room), for
+    /// somebody who keeps count of what is staged on his own, until
+    /// [`publish_to`](Self::publish_to).
+    #[inline(always)]
+    pub(crate) fn room_to_fill(&mut self, wanted: usize) -> usize {
+        let free = |tail: &Self| tail.view.capacity() - (tail.tail - tail.head_seen) as usize;
+        if free(self) < wanted {
+            self.refresh();
         }
+        free(self)
     }
 
-    /// The empty slots after what is staged, `len` of them.
-    ///
-    /// # Panics
-    /// If there is not so much room.
-    pub(crate) fn empty_slices(
-        &mut self,
-        len: usize,
-    ) -> (&mut [std::mem::MaybeUninit<T>], &mut [std::mem::MaybeUninit<T>]) {
-        assert!(len <= self.room_seen(), "slots that are not empty cannot be lent");
-        // SAFETY: `[end, end + len)` is empty and the producer's by [freed]; the slices borrow
-        // the one producer mutably, so nobody else reaches the slots meanwhile.
-        unsafe { self.view.empty_slices(self.end, len) }
+    /// The slots.
+    #[inline(always)]
+    pub(crate) fn view(&self) -> View<T> {
+        self.view
     }
 
-    /// Counts `len` more as staged.
+    /// Publishes all before `end`.
     ///
     /// # Safety
-    /// - the `len` slots that [`empty_slices`](Self::empty_slices) would lend first are filled.
-    pub(crate) unsafe fn assume_staged(&mut self, len: usize) {
-        debug_assert!(len <= self.room_seen());
-        self.end += len as u64;
+    /// - the slots from [`seq`](Self::seq) on up to `end` are filled, and no more than
+    ///   [`room_to_fill`](Self::room_to_fill) has said.
+    #[inline(always)]
+    pub(crate) unsafe fn publish_to(&mut self, end: u64) {
+        self.tail = end;
+        // Release [filled]: whoever reads this tail sees the items.
+        self.core.tail.store(end, Ordering::Release);
     }
 
     /// Publishes all that is staged in one step.
@@ -469,7 +488,7 @@ impl<T> Head<T> {
     }
 
     /// Takes the next item.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<T> {
         if self.head == self.tail_seen && self.look() == 0 {
             return None;
@@ -577,5 +596,22 @@ struct AtLast<'a, T>(&'a Head<T>);
 impl<T> Drop for AtLast<'_, T> {
     fn drop(&mut self) {
         self.0.release();
+    }
+}
+
+#[cfg(all(test, not(tidegate_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_producer_that_needs_a_fence_is_told_of_the_close_and_of_nothing_else() {
+        for fenced in [0, FENCED] {
+            let core = Core::<u8>::new(4);
+            core.rare.closed.store(fenced, Ordering::Relaxed);
+            assert!(!core.has_closed() && !core.is_closed());
+            core.set_closed();
+            assert!(core.has_closed() && core.is_closed());
+            assert_eq!(core.rare.closed.load(Ordering::Relaxed), fenced | CLOSED);
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! ring. When the consumer closes or is dropped, every push learns for sure whether its item was
 //! accepted: what was pushed before the close is, and everything else is given back.
 
-use crate::barrier::{heavy, light};
+use crate::barrier::heavy;
 use crate::ends::{Core, Head, Tail};
 use crate::error::{Closed, PushError};
 use crate::panics::FirstPanic;
@@ -56,33 +56,33 @@ impl<T> Producer<T> {
     /// # Errors
     /// Both give the item back. [`PushError::Full`]: no room now. [`PushError::Closed`]: the
     /// consumer has closed, and has not accepted this item.
-    #[inline]
+    #[inline(always)]
     pub fn try_push(&mut self, item: T) -> Result<(), PushError<T>> {
         if !self.tail.has_room() {
-            return Err(self.refusal(item));
+            // The item is handed to no function that might stay one: it would have to lie in memory
+            // for that, and to get from there into its slot on the way that is taken otherwise.
+            return Err(match self.is_closed_for_good() {
+                true => PushError::Closed(item),
+                false => PushError::Full(item),
+            });
         }
         self.tail.push(item);
         // Between publishing and looking whether the consumer has closed.
-        if light(self.tail.core()).is_closed() {
-            return self.settle_one();
+        if self.tail.core().has_closed() && self.tail.settle() > 0 {
+            return self.tail.unstage().map_or(Ok(()), |item| Err(PushError::Closed(item)));
         }
         Ok(())
     }
 
+    /// Whether the consumer has closed; if so, it accepts nothing more when this returns.
     #[cold]
-    fn refusal<U>(&self, item: U) -> PushError<U> {
-        if self.is_closed() {
+    fn is_closed_for_good(&self) -> bool {
+        let closed = self.is_closed();
+        if closed {
             // So that no later push is accepted where this one was told of the close.
             self.tail.final_head();
-            return PushError::Closed(item);
         }
-        PushError::Full(item)
-    }
-
-    #[cold]
-    fn settle_one(&mut self) -> Result<(), PushError<T>> {
-        self.tail.settle();
-        self.tail.unstage().map_or(Ok(()), |item| Err(PushError::Closed(item)))
+        closed
     }
 
     /// Pushes one item, waiting for room as long as it takes.
@@ -178,7 +178,7 @@ impl<T> Consumer<T> {
     /// Takes the next item, if there is one.
     ///
     /// Frees its slot at once, and wakes a producer that waits for room.
-    #[inline]
+    #[inline(always)]
     pub fn pop(&mut self) -> Option<T> {
         self.head.pop()
     }

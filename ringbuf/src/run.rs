@@ -1,12 +1,12 @@
 //! Many items at once: fill a run in place and publish it in one step, drain one in place and
 //! free it in one step.
 
-use crate::barrier::light;
 use crate::claim::{Claim, Here, Stretch};
 use crate::error::{Closed, Full};
 use crate::ring::{Consumer, Producer};
+use crate::slots::View;
 use std::iter::FusedIterator;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 
 /// A run of items that is being filled in place and that the consumer sees all at once.
 ///
@@ -23,59 +23,72 @@ use std::mem::MaybeUninit;
 #[derive(Debug)]
 #[must_use = "a run that is not committed is dropped and was never accepted"]
 pub struct Fill<'a, T> {
+    view: View<T>,
+    /// `[first, next)` is filled and not published, `[next, end)` is empty, and both are the
+    /// producer's by `[freed]`. The count is here and not in the ring's end, so that in a loop that
+    /// fills it stays in registers.
+    first: u64,
+    next: u64,
+    end: u64,
     producer: &'a mut Producer<T>,
-    /// How many more may be put in: never more than there is room for.
-    left: usize,
 }
 
 impl<T> Producer<T> {
     /// Begins a run of up to `max` items, or of as many as there is room for now
     /// ([`Fill::room`] says how many).
+    #[inline(always)]
     pub fn fill(&mut self, max: usize) -> Fill<'_, T> {
         let wanted = max.min(self.tail.capacity());
-        let left = self.tail.room(wanted).min(max);
-        Fill { producer: self, left }
+        let room = self.tail.room_to_fill(wanted).min(max);
+        let first = self.tail.seq();
+        let (view, end) = (self.tail.view(), first + room as u64);
+        Fill { view, first, next: first, end, producer: self }
     }
 }
 
 impl<T> Fill<'_, T> {
     /// How many items were put in so far.
+    #[inline(always)]
     pub fn len(&self) -> usize {
-        self.producer.tail.staged()
+        (self.next - self.first) as usize
     }
 
     /// Whether nothing was put in yet.
+    #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many more items may be put in.
+    #[inline(always)]
     pub fn room(&self) -> usize {
-        self.left
+        (self.end - self.next) as usize
     }
 
     /// Puts one item in.
     ///
     /// # Errors
     /// The item, when the run has as many as it may.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, item: T) -> Result<(), Full<T>> {
-        if self.left == 0 {
+        if self.next == self.end {
             return Err(Full(item));
         }
-        self.left -= 1;
-        self.producer.tail.stage(item);
+        // SAFETY: the slot is empty and the producer's by [freed], which is borrowed by this run
+        // alone. It lives as long as the producer's end.
+        unsafe { self.view.write(self.next, item) };
+        self.next += 1;
         Ok(())
     }
 
     /// Puts in as many of `items` as may be, and returns how many. What does not fit is not asked
     /// for. When the iterator panics, what it gave before stays put in.
+    #[inline(always)]
     pub fn extend(&mut self, items: impl IntoIterator<Item = T>) -> usize {
-        let before = self.len();
-        self.producer.tail.stage_from(items.into_iter(), self.left);
-        let count = self.len() - before;
-        self.left -= count;
-        count
+        let (before, room) = (self.next, self.room());
+        // SAFETY: as in `push`, for all that there is room for.
+        unsafe { self.view.fill_from(&mut self.next, room, items.into_iter()) };
+        (self.next - before) as usize
     }
 
     /// The empty slots that may still be filled, in order, as the one or two slices they lie in.
@@ -94,7 +107,9 @@ impl<T> Fill<'_, T> {
     /// assert_eq!(consumer.run(9).collect::<Vec<_>>(), [0, 1, 2]);
     /// ```
     pub fn as_uninit_slices(&mut self) -> (&mut [MaybeUninit<T>], &mut [MaybeUninit<T>]) {
-        self.producer.tail.empty_slices(self.left)
+        // SAFETY: as in `push`; the slices borrow the run mutably, so nobody else reaches the slots
+        // meanwhile.
+        unsafe { self.view.empty_slices(self.next, self.room()) }
     }
 
     /// Counts the next `count` slots as put in.
@@ -104,10 +119,8 @@ impl<T> Fill<'_, T> {
     /// - the first `count` slots of [`as_uninit_slices`](Self::as_uninit_slices), counted through
     ///   both slices, hold valid items.
     pub unsafe fn assume_filled(&mut self, count: usize) {
-        debug_assert!(count <= self.left);
-        self.left -= count;
-        // SAFETY: the caller's word.
-        unsafe { self.producer.tail.assume_staged(count) };
+        debug_assert!(count <= self.room());
+        self.next += count as u64;
     }
 
     /// Publishes the run in one step; how many items were accepted, which is all of them.
@@ -115,15 +128,19 @@ impl<T> Fill<'_, T> {
     /// # Errors
     /// The consumer has closed: the items it has not accepted, in order. Those before them were
     /// accepted. Only this allocates.
+    #[inline(always)]
     pub fn commit(self) -> Result<usize, Closed<Vec<T>>> {
-        let tail = &mut self.producer.tail;
-        let count = tail.staged();
+        let mut this = ManuallyDrop::new(self);
+        let count = this.len();
         if count == 0 {
             return Ok(0);
         }
-        tail.publish();
+        let end = this.next;
+        let tail = &mut this.producer.tail;
+        // SAFETY: the run's slots up to `next` are filled, and there was room for them.
+        unsafe { tail.publish_to(end) };
         // Between publishing and looking whether the consumer has closed.
-        if light(tail.core()).is_closed() && tail.settle() > 0 {
+        if tail.core().has_closed() && tail.settle() > 0 {
             let mut back = Vec::new();
             tail.unstage_all(&mut back);
             return Err(Closed(back));
@@ -133,8 +150,12 @@ impl<T> Fill<'_, T> {
 }
 
 impl<T> Drop for Fill<'_, T> {
+    #[inline]
     fn drop(&mut self) {
-        self.producer.tail.discard();
+        let (from, count) = (self.first, self.len());
+        // SAFETY: the range was filled by this run and never published: the producer's, and
+        // nobody counts it.
+        unsafe { self.view.drop_range(from, count) };
     }
 }
 

@@ -183,6 +183,7 @@ impl<T> View<T> {
     }
 
     /// Where the `len` slots from `seq` on lie: up to the end of the storage, then from its start.
+    #[inline(always)]
     fn parts(self, seq: u64, len: usize) -> (usize, usize) {
         let before_end = self.capacity() - self.index(seq);
         let first = len.min(before_end);
@@ -193,6 +194,7 @@ impl<T> View<T> {
     ///
     /// # Safety
     /// As for [`peek`](Self::peek), for each of the slots.
+    #[inline(always)]
     pub(crate) unsafe fn slices<'a>(self, seq: u64, len: usize) -> (&'a [T], &'a [T]) {
         (0..len as u64).for_each(|i| self.tracks.reads(self.index(seq + i)));
         let (first, second) = self.parts(seq, len);
@@ -210,6 +212,7 @@ impl<T> View<T> {
     /// # Safety
     /// - no other thread touches them, and nobody else does while the slices live;
     /// - what they may hold is lost without being dropped.
+    #[inline(always)]
     pub(crate) unsafe fn empty_slices<'a>(
         self,
         seq: u64,
@@ -224,6 +227,44 @@ impl<T> View<T> {
                 slice::from_raw_parts_mut(self.slot(seq).cast(), first),
                 slice::from_raw_parts_mut(self.first.as_ptr().cast(), second),
             )
+        }
+    }
+
+    /// Fills the slots from `next` on with what `items` gives, `max` of them at most, and counts them
+    /// in `next`, also when the iterator panics.
+    ///
+    /// # Safety
+    /// As for [`write`](Self::write), for `max` slots from `next` on.
+    #[inline(always)]
+    pub(crate) unsafe fn fill_from(
+        self,
+        next: &mut u64,
+        max: usize,
+        mut items: impl Iterator<Item = T>,
+    ) {
+        /// Keeps the count in a local, and writes it back at the end of a scope.
+        struct Count<'a> {
+            place: &'a mut u64,
+            next: u64,
+        }
+
+        impl Drop for Count<'_> {
+            #[inline(always)]
+            fn drop(&mut self) {
+                *self.place = self.next;
+            }
+        }
+
+        // SAFETY: the caller's word; the slices end here.
+        let (first, second) = unsafe { self.empty_slices(*next, max) };
+        let mut count = Count { next: *next, place: next };
+        // A loop for each part: without a number to be masked for each item.
+        for part in [first, second] {
+            for slot in part {
+                let Some(item) = items.next() else { return };
+                slot.write(item);
+                count.next += 1;
+            }
         }
     }
 

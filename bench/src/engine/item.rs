@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
+use arrayvec::ArrayString;
 use engine::Item;
 
 use crate::checksum::{Content, fold};
@@ -65,25 +66,19 @@ impl Record for Row {
     }
 }
 
-/// A key of 16 characters that lies in its item, as people have it who want no heap.
+/// A key of 12 characters that lies in its item, as people have it who want no heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Name {
-    /// ASCII.
-    bytes: [u8; 16],
-}
+pub(crate) struct Name(ArrayString<12>);
 
 impl Name {
     /// The name of a number below 100 million.
     fn of(key: u32) -> Self {
-        let name = format!("account-{key:08}");
-        assert!(name.is_ascii(), "a name is read without a look at what it is made of");
-        Self { bytes: name.as_bytes().try_into().expect("8 characters and 8 digits") }
+        Self(ArrayString::from(&format!("acct{key:08}")).expect("4 characters and 8 digits"))
     }
 
     #[inline]
     fn as_str(&self) -> &str {
-        // SAFETY: `of` is the only maker, and has checked that the bytes are ASCII.
-        unsafe { std::str::from_utf8_unchecked(&self.bytes) }
+        &self.0
     }
 }
 
@@ -111,7 +106,9 @@ impl Item for NamedRow {
 impl Content for NamedRow {
     #[inline]
     fn hash(&self) -> u64 {
-        let name = u128::from_le_bytes(self.name.bytes);
+        let mut name = [0; 16];
+        name[..12].copy_from_slice(self.name.as_str().as_bytes());
+        let name = u128::from_le_bytes(name);
         let numbers = u64::from(self.number) << 32 | u64::from(self.seq);
         fold(name as u64, (name >> 64) as u64) ^ fold(numbers, self.rest).rotate_left(32)
     }
@@ -150,7 +147,7 @@ mod tests {
     fn each_key_has_a_name_of_its_own_and_every_byte_of_a_named_row_counts() {
         let names = NamedRow::names(1_000);
         let row = NamedRow::make(Draw { key: 7, seq: 9, noise: 11 }, &names);
-        assert_eq!((row.key(), row.number()), ("account-00000007", 7));
+        assert_eq!((row.key(), row.number()), ("acct00000007", 7));
         let others = [
             NamedRow { name: names[8], ..row },
             NamedRow { number: 8, ..row },

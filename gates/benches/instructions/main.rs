@@ -14,9 +14,9 @@ mod rows;
 mod timers;
 mod turn;
 
+use grouping::groupings;
 use gungraun::prelude::*;
 use gungraun::{Callgrind, EntryPoint};
-use grouping::groupings;
 use producer::producers;
 use ring::rings;
 use timers::alarms;
@@ -32,7 +32,4 @@ fn config() -> LibraryBenchmarkConfig {
     config
 }
 
-main!(
-    config = config(),
-    library_benchmark_groups = [rings, producers, groupings, turns, alarms]
-);
+main!(config = config(), library_benchmark_groups = [rings, producers, groupings, turns, alarms]);

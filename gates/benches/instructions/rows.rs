@@ -6,7 +6,7 @@ use engine::{Batch, Handler, Item, Settled};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) key: u64,
-    pub(crate) rest: [u64; 3],
+    _rest: [u64; 3],
 }
 
 const _: () = assert!(size_of::<Row>() == 32, "the figures are for 32 bytes");
@@ -41,7 +41,7 @@ impl Iterator for Rows {
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
         let key = ((self.state >> 32) * self.keys) >> 32;
-        Some(Row { key, rest: [self.state; 3] })
+        Some(Row { key, _rest: [self.state; 3] })
     }
 }
 

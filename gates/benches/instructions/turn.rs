@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use engine::testing::Stepped;
-use engine::{Engine, Shards, Sizing};
+use engine::{Shards, Sizing};
 use foldhash::fast::FixedState;
 use gungraun::prelude::*;
 
 use crate::count::rounds;
 use crate::rows::{Rows, Taking};
+
+/// An engine that is stepped.
+type Engine = Stepped<Taking, FixedState>;
 
 /// Items in a turn.
 pub(crate) const ROUND: usize = 1_024;
@@ -19,18 +22,23 @@ pub(crate) const ROUND_TIME: Duration = Duration::from_nanos(50 * ROUND as u64);
 /// Past the first deadlines, and batches of all keys full some times.
 const WARM: usize = 400;
 
-pub(crate) fn stepped(sizing: Sizing, shards: usize, lanes: usize) -> Stepped<Taking, FixedState> {
-    let builder = Engine::builder(|_| Taking::default())
+/// Open items for full batches of 200 of all keys.
+const OPEN_ITEMS: usize = 1 << 19;
+
+pub(crate) fn stepped(sizing: Sizing, shards: usize, lanes: usize) -> Engine {
+    let builder = engine::Engine::builder(|_| Taking::default())
         .shards(Shards::Count(shards))
         .pin(false)
         .sizing(sizing)
         .lanes(lanes)
         .handle_lanes(0)
+        .open_items(OPEN_ITEMS)
         .hasher(FixedState::with_seed(7));
     Stepped::new(builder).expect("the settings can work")
 }
 
-fn take_turns(sizing: Sizing, keys: u64, lanes: usize) {
+/// Rounds of pushes and turns: one turn for what was pushed, or turns until nothing is left to do.
+fn take_turns(sizing: Sizing, keys: u64, lanes: usize, turn: fn(&mut Engine) -> bool) {
     let mut engine = stepped(sizing, 1, lanes);
     let mut producers: Vec<_> = (0..lanes).map(|_| engine.producer().expect("a lane")).collect();
     let mut rows = Rows::of_keys(keys);
@@ -39,39 +47,60 @@ fn take_turns(sizing: Sizing, keys: u64, lanes: usize) {
             producer.push_run(&mut rows.by_ref().take(ROUND / lanes)).expect("there is room");
         }
         engine.advance(ROUND_TIME);
-        counting.part(|| engine.turn());
+        counting.part(|| turn(&mut engine));
     });
     engine.advance(Duration::from_secs(1));
     engine.settle();
     assert_eq!(engine.snapshot().done, (gates::ITEMS + WARM * ROUND) as u64);
 }
 
+fn one_turn(engine: &mut Engine) -> bool {
+    engine.turn()
+}
+
+fn all_turns(engine: &mut Engine) -> bool {
+    engine.settle();
+    true
+}
+
 #[library_benchmark]
 #[bench::keys_8(8)]
 #[bench::keys_1000(1_000)]
 fn fixed_100(keys: u64) {
-    take_turns(Sizing::Fixed(100), keys, 1);
-}
-
-#[library_benchmark]
-#[bench::keys_8(8)]
-#[bench::keys_1000(1_000)]
-fn tiers(keys: u64) {
-    take_turns(Sizing::default(), keys, 1);
-}
-
-#[library_benchmark]
-#[bench::keys_8(8)]
-#[bench::keys_1000(1_000)]
-fn single(keys: u64) {
-    take_turns(Sizing::Single, keys, 1);
+    take_turns(Sizing::Fixed(100), keys, 1, one_turn);
 }
 
 #[library_benchmark]
 #[bench::keys_8(8)]
 #[bench::keys_1000(1_000)]
 fn fixed_100_of_4_lanes(keys: u64) {
-    take_turns(Sizing::Fixed(100), keys, 4);
+    take_turns(Sizing::Fixed(100), keys, 4, one_turn);
 }
 
-library_benchmark_group!(name = turns; benchmarks = fixed_100, tiers, single, fixed_100_of_4_lanes);
+#[library_benchmark]
+#[bench::keys_8(8)]
+#[bench::keys_1000(1_000)]
+fn tiers(keys: u64) {
+    take_turns(Sizing::default(), keys, 1, one_turn);
+}
+
+// The turn after each round's first finds empty lanes, and hands over what is open: at a thousand keys,
+// batches of one or two.
+#[library_benchmark]
+#[bench::keys_8(8)]
+#[bench::keys_1000(1_000)]
+fn tiers_in_bursts(keys: u64) {
+    take_turns(Sizing::default(), keys, 1, all_turns);
+}
+
+#[library_benchmark]
+#[bench::keys_8(8)]
+#[bench::keys_1000(1_000)]
+fn single(keys: u64) {
+    take_turns(Sizing::Single, keys, 1, all_turns);
+}
+
+library_benchmark_group!(
+    name = turns;
+    benchmarks = fixed_100, fixed_100_of_4_lanes, tiers, tiers_in_bursts, single
+);
