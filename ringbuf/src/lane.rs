@@ -1,9 +1,5 @@
 //! A producer's side of the lanes: one ring to every shard.
 
-mod run;
-
-pub use run::{LaneRun, Place};
-
 use crate::barrier::light;
 use crate::doorbell::Doorbell;
 use crate::ends::Tail;
@@ -94,10 +90,10 @@ impl<T, M> Lanes<T, M> {
 
 /// The producer's ends between a lane and one shard.
 #[derive(Debug)]
-struct LaneCell<T, M> {
-    items: Tail<T>,
+pub(crate) struct LaneCell<T, M> {
+    pub(crate) items: Tail<T>,
     marks: SideTail<M>,
-    bell: Arc<Doorbell>,
+    pub(crate) bell: Arc<Doorbell>,
 }
 
 /// One producer's lane: a ring to every shard.
@@ -106,11 +102,11 @@ struct LaneCell<T, M> {
 /// one holder at a time. All functions panic if there is no shard of the number given.
 #[derive(Debug)]
 pub struct Lane<T, M> {
-    matrix: Arc<Matrix<T, M>>,
+    pub(crate) matrix: Arc<Matrix<T, M>>,
     index: usize,
-    cells: Box<[LaneCell<T, M>]>,
+    pub(crate) cells: Box<[LaneCell<T, M>]>,
     /// A bit for each shard that the run at hand has staged something for.
-    touched: Box<[u64]>,
+    pub(crate) touched: Box<[u64]>,
 }
 
 impl<T, M> LaneCell<T, M> {
@@ -121,7 +117,7 @@ impl<T, M> LaneCell<T, M> {
 
     /// Whether the shard has closed; if so, it accepts nothing more when this returns.
     #[cold]
-    fn is_closed_for_good(&self) -> bool {
+    pub(crate) fn is_closed_for_good(&self) -> bool {
         let closed = self.bell.is_closed();
         if closed {
             // So that no later push is accepted where this one was told of the close.
@@ -155,7 +151,7 @@ impl<T, M> LaneCell<T, M> {
     /// Sees to a shard that sleeps or has closed, after the light barrier: rings, and returns how
     /// many of the published items go back (they are staged again).
     #[cold]
-    fn attend(&mut self, now: impl FnOnce() -> u64) -> usize {
+    pub(crate) fn attend(&mut self, now: impl FnOnce() -> u64) -> usize {
         self.ring(now);
         if self.bell.is_closed() { self.items.settle() } else { 0 }
     }
@@ -299,11 +295,6 @@ impl<T, M> Lane<T, M> {
             return Err(PushError::Closed(mark));
         }
         Ok(())
-    }
-
-    /// Begins a run of items to any shards, which each shard sees at once when it is committed.
-    pub fn run(&mut self) -> LaneRun<'_, T, M> {
-        LaneRun::of(self)
     }
 
     /// Whether there is room for one item more. Looks at the shard's end only if none is known of.

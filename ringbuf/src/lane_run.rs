@@ -1,9 +1,17 @@
 //! Many items to any shards, published at once.
 
-use super::Lane;
 use crate::barrier::light;
 use crate::ends::Tail;
 use crate::error::PushError;
+use crate::lane::Lane;
+
+impl<T, M> Lane<T, M> {
+    /// Begins a run of items to any shards, which each shard sees at once when it is committed.
+    pub fn run(&mut self) -> LaneRun<'_, T, M> {
+        self.touched.fill(0);
+        LaneRun { lane: self, committed: false }
+    }
+}
 
 /// A run of items to any shards, staged in their rings and not yet published.
 ///
@@ -17,12 +25,7 @@ pub struct LaneRun<'a, T, M> {
     committed: bool,
 }
 
-impl<'a, T, M> LaneRun<'a, T, M> {
-    pub(super) fn of(lane: &'a mut Lane<T, M>) -> Self {
-        lane.touched.fill(0);
-        Self { lane, committed: false }
-    }
-
+impl<T, M> LaneRun<'_, T, M> {
     /// Writes an item into its slot at a shard. No atomics, unless the ring seems full.
     ///
     /// # Errors
