@@ -510,20 +510,16 @@ impl<T, R, E> Desk<T, R, E> {
 }
 
 /// Drops the items that have a verdict, wherever they lie; says how many of those drops panicked.
-/// What has none stays in its order. Moving items is quadratic only in those that stay.
+/// What has none stays in its order, before what lies behind the batch.
 #[cold]
 fn take_out_decided<T, V>(block: &mut Block<T>, slots: &[Option<V>]) -> usize {
-    let mut panics = 0;
-    // What lies behind the batch goes round too.
-    let behind = block.len() - slots.len();
-    let is_decided = slots.iter().map(Option::is_some).chain(std::iter::repeat_n(false, behind));
-    for is_decided in is_decided {
-        let Some(item) = block.pop_front() else { break };
-        if is_decided {
-            panics += usize::from(drop_panics(item));
-        } else if block.push(item).is_err() {
-            unreachable!("the place it came from is free");
+    let items = block.items_mut();
+    let mut undecided = slots.len();
+    for at in (0..slots.len()).rev() {
+        if slots[at].is_none() {
+            undecided -= 1;
+            items.swap(at, undecided);
         }
     }
-    panics
+    block.settle_front(undecided)
 }

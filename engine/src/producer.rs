@@ -83,7 +83,8 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
     #[inline]
     pub fn try_push(&mut self, item: T) -> Result<(), PushError<T>> {
         let hash = self.entrance.router.hash(&item);
-        self.try_push_to(self.entrance.router.shard(hash), item)
+        let patience = item.patience();
+        self.try_push_to(self.entrance.router.shard(hash), item, patience)
     }
 
     /// Pushes an item; waits while there is no room for it.
@@ -103,19 +104,25 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
     pub fn push(&mut self, item: T) -> Result<(), PushError<T>> {
         let hash = self.entrance.router.hash(&item);
         let shard = self.entrance.router.shard(hash);
-        let marked = item.patience() != Patience::Engine;
+        let patience = item.patience();
+        let marked = patience != Patience::Engine;
         // Room first: were the item handed to whoever waits for it, it could not stay in registers.
         if !self.has_room(shard, marked) && self.wait_or_deadlock(shard, marked) {
             return Err(PushError::WouldDeadlock(item));
         }
-        self.try_push_to(shard, item)
+        self.try_push_to(shard, item, patience)
     }
 
     #[inline(always)]
-    fn try_push_to(&mut self, shard: usize, item: T) -> Result<(), PushError<T>> {
+    fn try_push_to(
+        &mut self,
+        shard: usize,
+        item: T,
+        patience: Patience,
+    ) -> Result<(), PushError<T>> {
         let Self { lane, entrance, .. } = self;
         let now = || entrance.clock.now().as_nanos();
-        match item.patience() {
+        match patience {
             Patience::Engine => lane.try_push(shard, item, now).map_err(PushError::from),
             own => lane
                 .try_push_marked(shard, item, Mark::Patience(own), now)

@@ -153,6 +153,13 @@ impl Doorbell {
         self.target.wake_by_ref();
     }
 
+    /// Whether there is a knock to be [taken](Self::take_knock).
+    #[inline]
+    pub fn is_knocked(&self) -> bool {
+        // Relaxed: taking it makes what the knocker did visible.
+        self.knocked.load(Ordering::Relaxed)
+    }
+
     /// For the sleeper: whether somebody knocked since it last asked. One plain load when not.
     #[inline]
     pub fn take_knock(&self) -> bool {

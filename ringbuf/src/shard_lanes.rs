@@ -127,6 +127,13 @@ impl<T, M> ShardLanes<T, M> {
         most.min(marks.next_seq().saturating_sub(items.seq()) as usize)
     }
 
+    /// Takes the lane's next item, if there is one, and frees its slot at once. Marks are not looked at:
+    /// ask [`unmarked`](Self::unmarked) first.
+    #[inline(always)]
+    pub fn pop(&mut self, lane: usize) -> Option<T> {
+        self.cells[lane].items.pop()
+    }
+
     /// Begins to drain up to `max` of the items that were there when the lane was last looked at;
     /// looks at it first if none are known of.
     #[inline]

@@ -126,13 +126,13 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         &mut self,
         handler: &mut H,
         mut passage: Block<T>,
-        take: impl FnOnce() -> T,
+        item: T,
         before: impl FnOnce(&mut Tally),
     ) -> (Block<T>, Option<Box<dyn Any + Send>>)
     where
         H: Handler<Item = T, Reply = R, Error = E>,
     {
-        let taken = passage.push_with(take);
+        let taken = passage.push_with(|| item);
         debug_assert!(taken, "the passage is empty");
         let (block, panic) = self.call(handler, passage, 1, Trigger::Size, before);
         debug_assert!(block.is_empty(), "one item is always decided, and if only by a panic");
@@ -190,7 +190,8 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         loop {
             self.sweep(Trigger::Drain);
             self.decide();
-            if self.ready.is_empty() {
+            // Not just nothing ready: one round looks at a bounded number of records.
+            if self.is_empty() {
                 return failed;
             }
             while let Some(ReadyBatch { mut block, .. }) = self.ready.pop() {

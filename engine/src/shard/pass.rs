@@ -8,9 +8,6 @@ use crate::limits::SLOW_HANDLER;
 use crate::nanos::Nanos;
 use crate::tally::Tally;
 
-/// Items that pass between two looks at what the engine asks for.
-const PASS_ITEMS: usize = 256;
-
 impl<H: Handler, S: BuildHasher> Shard<H, S> {
     /// As [`drain`](Self::drain) and [`hand_over_ready`](Self::hand_over_ready) in one, while each item
     /// is a batch of its own: it goes from its lane to the handler, with no place between. What can't,
@@ -23,18 +20,19 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
             let mut left = self.drain_items;
             while left > 0 && self.batcher.passes() {
                 let items = self.pass_run(lane, left);
-                if items == 0 {
-                    break;
-                }
                 left -= items;
                 passed += items;
                 // What that does may bring items that this turn has not counted.
                 if self.lanes.doorbell().take_knock() {
                     self.obey();
+                    self.turn_lanes(lanes);
                     return (passed, drained);
                 }
                 if self.phase == Phase::Ended {
                     return (passed, drained);
+                }
+                if items == 0 {
+                    break;
                 }
             }
             if left > 0 {
@@ -45,12 +43,13 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
         (passed, drained)
     }
 
-    /// Passes some items on, up to the first that has a mark: that is left to a drain.
+    /// Passes some items on, up to the first that has a mark: that is left to a drain. Stops at a knock.
+    ///
+    /// Each slot is free before the handler has its item, so that a handler that pushes into its own
+    /// engine finds the same room as where items are drained first.
     fn pass_run(&mut self, lane: usize, most: usize) -> usize {
         let waiting = (self.lanes.tail(lane) - self.lanes.head(lane)) as usize;
-        // Between two runs the shard listens to the engine; beside a slow handler that costs nothing.
-        let most = waiting.min(most).min(if self.slow { 1 } else { PASS_ITEMS });
-        let items = self.lanes.unmarked(lane, most);
+        let items = self.lanes.unmarked(lane, waiting.min(most));
         if items == 0 {
             return 0;
         }
@@ -60,28 +59,24 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
         self.publish();
 
         let Self { lanes, notes, batcher, handler, counters, published, clock, slow, .. } = self;
-        let mut run = lanes.run(lane, items);
+        let mut left = items;
         let mut panicked = None;
-        while panicked.is_none() {
-            let seq = run.seq();
-            let Some(here) = run.here() else { break };
+        while left > 0 && panicked.is_none() && !lanes.doorbell().is_knocked() {
+            let seq = lanes.head(lane);
+            let Some(item) = lanes.pop(lane) else { break };
+            left -= 1;
             let measures = batcher.tally.measures_next(*slow);
             let begun = if measures { clock.now() } else { Nanos::ZERO };
             let before = |tally: &mut Tally| report(tally, counters, published);
-            (passage, panicked) = batcher.pass(handler, passage, || here.take(), before);
+            (passage, panicked) = batcher.pass(handler, passage, item, before);
             if measures {
                 let ended = clock.now();
                 let (since, _) = notes[lane].since(seq);
                 let deadline = batcher.deadline(since);
                 batcher.tally.measured(1, since, deadline, begun, ended);
                 *slow = ended.saturating_sub(begun) > SLOW_HANDLER;
-                if *slow {
-                    break;
-                }
             }
         }
-        let left = run.len();
-        drop(run);
         batcher.close_passage(passage);
         batcher.tally.counters.in_lanes += left as u64;
         batcher.tally.counters.ready -= left as u64;

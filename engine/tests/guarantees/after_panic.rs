@@ -187,3 +187,30 @@ fn start_returns_the_error_of_a_factory_that_fails_or_panics() {
         assert!(matches!(refused, Err(StartError::Factory { shard: 0, .. })), "{refused:?}");
     }
 }
+
+/// G1, G7: a shard that stops fails what is open, also behind more remembered keys than it looks at in
+/// one go.
+#[test]
+fn a_shard_that_stops_fails_what_is_open_however_many_keys_it_remembers() {
+    const KEYS: u64 = 20_000;
+    let builder = Workshop::default().builder(usize::MAX, false);
+    let builder = builder.sizing(Sizing::Fixed(100)).after_panic(AfterPanic::Stop);
+    let mut engine = Stepped::new(builder).expect("allowed");
+    let mut producer = engine.producer().expect("a lane is free");
+    let mut push = |engine: &mut Stepped<Worker>, key, panics| {
+        while producer.try_push(Step { key, panics }).is_err() {
+            engine.turn();
+        }
+    };
+    (0..KEYS).for_each(|key| push(&mut engine, key, false));
+    engine.settle();
+    engine.advance(std::time::Duration::from_millis(11));
+    engine.settle();
+    assert_eq!(engine.snapshot().done, KEYS);
+    (KEYS..KEYS + 50).for_each(|key| push(&mut engine, key, false));
+    (0..100).for_each(|_| push(&mut engine, 0, true));
+    engine.settle();
+    let last = engine.snapshot();
+    assert_at_rest(&last, KEYS + 150);
+    assert_eq!((last.failed, last.stopped_shards), (150, 1));
+}

@@ -1,9 +1,10 @@
 //! G6: bounded and lossless.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use engine::{PushError, Shards, Sizing};
+use engine::testing::Stepped;
+use engine::{Engine, PushError, Shards, Sizing};
 
 use crate::shutdown::{Gate, gated};
 use crate::witness::{LONG, Style, Witness, assert_at_rest};
@@ -141,4 +142,61 @@ fn small_lanes_and_little_memory_lose_nothing_on_real_threads() {
     assert_at_rest(&last, 2 * EACH);
     witness.assert_in_order();
     witness.assert_nobody_lives();
+}
+
+/// An item that makes others, which go back into the engine that it came from.
+struct Echo {
+    engine: Arc<Mutex<Option<engine::Handle<Copied>>>>,
+    refused: Arc<Mutex<u32>>,
+}
+
+struct Copied {
+    first: bool,
+}
+
+impl engine::Item for Copied {
+    type Key<'a> = ();
+    fn key(&self) {}
+}
+
+impl engine::Handler for Echo {
+    type Item = Copied;
+    type Reply = ();
+    type Error = ();
+
+    fn handle<'b>(&mut self, batch: engine::Batch<'b, Self>) -> engine::Settled<'b> {
+        batch.settle_each(|item| {
+            let engine = self.engine.lock().expect("nobody panics");
+            if item.first
+                && let Some(engine) = &*engine
+                && engine.try_push(Copied { first: false }).is_err()
+            {
+                *self.refused.lock().expect("nobody panics") += 1;
+            }
+            engine::Verdict::Done(())
+        })
+    }
+}
+
+/// G6: the slot of an item in a handler's hands is free, under every sizing.
+#[test]
+fn a_handler_that_pushes_into_its_own_full_lane_finds_the_room_of_what_it_has() {
+    for sizing in crate::witness::sizings() {
+        let (shared, refused) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(0)));
+        let (way, count) = (Arc::clone(&shared), Arc::clone(&refused));
+        let make = move |_| Echo { engine: Arc::clone(&way), refused: Arc::clone(&count) };
+        let builder = Engine::builder(make).sizing(sizing).lane_items(64);
+        let mut engine = Stepped::new(builder).expect("allowed");
+        let handle = engine.handle().expect("there is one by default");
+        *shared.lock().expect("nobody panics") = Some(handle.clone());
+        for _ in 0..64 {
+            handle.try_push(Copied { first: true }).expect("there is room");
+        }
+        engine.settle();
+        engine.advance(std::time::Duration::from_millis(11));
+        engine.settle();
+        *shared.lock().expect("nobody panics") = None;
+        assert_at_rest(&engine.shutdown(), 128);
+        assert_eq!(*refused.lock().expect("nobody panics"), 0, "{sizing:?}");
+    }
 }

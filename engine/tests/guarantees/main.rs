@@ -4,6 +4,7 @@
 mod after_panic;
 mod close_race;
 mod counters;
+mod cut_batches;
 mod deadline;
 mod deadlock;
 mod fairness;
