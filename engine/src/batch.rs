@@ -514,12 +514,12 @@ impl<T, R, E> Desk<T, R, E> {
 #[cold]
 fn take_out_decided<T, V>(block: &mut Block<T>, slots: &[Option<V>]) -> usize {
     let items = block.items_mut();
-    let mut undecided = slots.len();
+    let mut decided = slots.len();
     for at in (0..slots.len()).rev() {
         if slots[at].is_none() {
-            undecided -= 1;
-            items.swap(at, undecided);
+            decided -= 1;
+            items.swap(at, decided);
         }
     }
-    block.settle_front(undecided)
+    block.settle_front(decided)
 }

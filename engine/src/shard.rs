@@ -16,7 +16,6 @@ use crate::drain::Drain;
 use crate::handler::Handler;
 use crate::idle::{IdleTimes, Idling, Step};
 use crate::lane::{Mark, ShardLanes};
-use crate::limits::SLOW_HANDLER;
 use crate::nanos::{Clock, Nanos};
 use crate::notes::Notes;
 use crate::panics::{drop_panics, message, message_of};
@@ -80,8 +79,6 @@ pub(crate) struct Shard<H: Handler, S> {
     handler: H,
     factory: Factory<H>,
     after_panic: AfterPanic,
-    /// The last measured handler call was so slow that reading the clock costs nothing beside it.
-    slow: bool,
     phase: Phase,
     control: Receiver<Control>,
     counters: SeqlockWriter,
@@ -119,7 +116,6 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
             handler,
             factory,
             after_panic: plan.after_panic,
-            slow: false,
             phase: Phase::Running,
             control,
             counters,
@@ -237,14 +233,13 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
 
     fn hand_over_ready(&mut self) {
         while self.batcher.has_ready() && self.phase != Phase::Ended {
-            let measures = self.batcher.tally.measures_next(self.slow);
+            let measures = self.batcher.tally.measures_next();
             let begun = if measures { self.clock.now() } else { Nanos::ZERO };
             let Self { batcher, handler, counters, published, .. } = self;
             let handed = batcher.hand_over(handler, |tally| report(tally, counters, published));
             let Some(handed) = handed else { return };
             if measures {
                 let ended = self.clock.now();
-                self.slow = ended.saturating_sub(begun) > SLOW_HANDLER;
                 let tally = &mut self.batcher.tally;
                 tally.measured(handed.items, handed.since, handed.deadline, begun, ended);
             }

@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::limits::{MEASURE_EVERY, MEASURED_BATCHES, SAMPLE_EVERY, SHALLOW};
+use crate::limits::{MEASURE_EVERY, MEASURED_BATCHES, SAMPLE_EVERY, SHALLOW, SLOW_HANDLER};
 use crate::nanos::Nanos;
 use crate::verdict::Trigger;
 
@@ -243,6 +243,8 @@ pub(crate) struct Tally {
     measures: u32,
     /// The next deep turn that starts at this time or later measures some.
     measures_from: Nanos,
+    /// The last measured handler call was so slow that reading the clock costs nothing beside it.
+    slow: bool,
     /// Time that this turn's handler calls took, while all of them were measured.
     handlers: Option<Nanos>,
 }
@@ -256,6 +258,7 @@ impl Tally {
             batches_in_turn: 0,
             measures: 0,
             measures_from: Nanos::ZERO,
+            slow: false,
             handlers: None,
         }
     }
@@ -282,12 +285,13 @@ impl Tally {
     /// Whether the next batch's times are to be measured. Two reads of the clock and four records
     /// cost more than a small batch, so under load it is a sample: the first batches of a turn now and
     /// then, and one of many among the rest. All are measured in a turn of few items, and while the
-    /// handler is `slow`.
+    /// handler is slow.
     #[inline]
-    pub(crate) fn measures_next(&mut self, slow: bool) -> bool {
+    pub(crate) fn measures_next(&mut self) -> bool {
         let nth = self.batches_in_turn;
         self.batches_in_turn = nth.wrapping_add(1);
-        let measures = slow || nth < self.measures || nth & (SAMPLE_EVERY - 1) == SAMPLE_EVERY - 1;
+        let measures =
+            self.slow || nth < self.measures || nth & (SAMPLE_EVERY - 1) == SAMPLE_EVERY - 1;
         if !measures {
             self.handlers = None;
         }
@@ -315,6 +319,7 @@ impl Tally {
         ended: Nanos,
     ) {
         let execution = ended.saturating_sub(begun);
+        self.slow = execution > SLOW_HANDLER;
         let histograms = &mut *self.histograms;
         histograms.age.saturating_record(begun.saturating_sub(since).as_nanos());
         histograms.execution.saturating_record(execution.as_nanos());
@@ -364,7 +369,7 @@ mod tests {
     fn a_turn_of_many_batches_measures_a_sample() {
         let mut tally = Tally::new(1);
         tally.begin_turn(Nanos::ZERO, 1_000);
-        let measured = (0..1_000).filter(|_| tally.measures_next(false)).count();
+        let measured = (0..1_000).filter(|_| tally.measures_next()).count();
         assert_eq!(measured as u32, MEASURED_BATCHES + (1_000 - 1) / SAMPLE_EVERY);
     }
 

@@ -63,15 +63,6 @@ impl<'a, T> Claim<'a, T> {
         unsafe { self.view.slices(self.next, self.len()) }
     }
 
-    /// The next item, where it lies, to be looked at and then moved out.
-    #[inline(always)]
-    pub(crate) fn here(&mut self) -> Option<Here<'_, T>> {
-        if self.next == self.end {
-            return None;
-        }
-        Some(Here { view: self.view, next: &mut self.next })
-    }
-
     /// Up to `count` of the next items.
     #[inline(always)]
     pub(crate) fn first(&mut self, count: usize) -> Stretch<'_, T> {
@@ -118,7 +109,8 @@ impl<T> Stretch<'_, T> {
         unsafe { self.view.slices(*self.next, self.len()) }
     }
 
-    /// The next item, where it lies, to be looked at and then moved out.
+    /// The next item, where it lies, to be looked at and then moved out. What a loop looks at and
+    /// moves in this way goes from its slot to its new place directly.
     #[inline(always)]
     pub fn here(&mut self) -> Option<Here<'_, T>> {
         if *self.next == self.end {

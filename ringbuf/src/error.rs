@@ -42,6 +42,15 @@ impl<T> Closed<T> {
 }
 
 impl<T> PushError<T> {
+    /// For whom there is no room.
+    ///
+    /// Always inlined: were the item handed to a function that might stay one, it would have to lie
+    /// in memory for that, and to get from there into its slot on the way that is taken otherwise.
+    #[inline(always)]
+    pub(crate) fn refused(closed: bool, item: T) -> Self {
+        if closed { Self::Closed(item) } else { Self::Full(item) }
+    }
+
     /// The item that was refused.
     pub fn into_inner(self) -> T {
         match self {

@@ -110,11 +110,6 @@ pub struct Lane<T, M> {
 }
 
 impl<T, M> LaneCell<T, M> {
-    #[cold]
-    fn refusal<U>(&self, item: U) -> PushError<U> {
-        if self.is_closed_for_good() { PushError::Closed(item) } else { PushError::Full(item) }
-    }
-
     /// Whether the shard has closed; if so, it accepts nothing more when this returns.
     #[cold]
     pub(crate) fn is_closed_for_good(&self) -> bool {
@@ -201,12 +196,7 @@ impl<T, M> Lane<T, M> {
     ) -> Result<(), PushError<T>> {
         let cell = &mut self.cells[shard];
         if !cell.items.has_room() {
-            // The item is handed to no function that might stay one: it would have to lie in memory
-            // for that, and to get from there into its slot on the way that is taken otherwise.
-            return Err(match cell.is_closed_for_good() {
-                true => PushError::Closed(item),
-                false => PushError::Full(item),
-            });
+            return Err(PushError::refused(cell.is_closed_for_good(), item));
         }
         cell.items.push(item);
         // Between publishing and looking whether the shard sleeps or has closed.
@@ -253,7 +243,7 @@ impl<T, M> Lane<T, M> {
     ) -> Result<(), PushError<(T, M)>> {
         let cell = &mut self.cells[shard];
         if !cell.items.has_room() || !cell.marks.has_room() {
-            return Err(cell.refusal((item, mark)));
+            return Err(PushError::refused(cell.is_closed_for_good(), (item, mark)));
         }
         // The mark first: whoever sees the item must find it.
         cell.marks.push(Mark::of_item(cell.items.seq(), mark));
@@ -285,7 +275,7 @@ impl<T, M> Lane<T, M> {
     ) -> Result<(), PushError<M>> {
         let cell = &mut self.cells[shard];
         if !cell.marks.has_room() {
-            return Err(cell.refusal(mark));
+            return Err(PushError::refused(cell.is_closed_for_good(), mark));
         }
         cell.marks.push(Mark::alone(cell.items.seq(), mark));
         // Between publishing and looking whether the shard sleeps or has closed.

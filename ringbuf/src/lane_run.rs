@@ -38,10 +38,10 @@ impl<T, M> LaneRun<'_, T, M> {
                 place.fill(item);
                 Ok(())
             }
-            None => match self.lane.cells[shard].is_closed_for_good() {
-                true => Err(PushError::Closed(item)),
-                false => Err(PushError::Full(item)),
-            },
+            None => {
+                let closed = self.lane.cells[shard].is_closed_for_good();
+                Err(PushError::refused(closed, item))
+            }
         }
     }
 

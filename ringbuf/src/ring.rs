@@ -59,12 +59,7 @@ impl<T> Producer<T> {
     #[inline(always)]
     pub fn try_push(&mut self, item: T) -> Result<(), PushError<T>> {
         if !self.tail.has_room() {
-            // The item is handed to no function that might stay one: it would have to lie in memory
-            // for that, and to get from there into its slot on the way that is taken otherwise.
-            return Err(match self.is_closed_for_good() {
-                true => PushError::Closed(item),
-                false => PushError::Full(item),
-            });
+            return Err(PushError::refused(self.is_closed_for_good(), item));
         }
         self.tail.push(item);
         // Between publishing and looking whether the consumer has closed.

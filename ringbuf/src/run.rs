@@ -1,7 +1,7 @@
 //! Many items at once: fill a run in place and publish it in one step, drain one in place and
 //! free it in one step.
 
-use crate::claim::{Claim, Here, Stretch};
+use crate::claim::{Claim, Stretch};
 use crate::error::{Closed, Full};
 use crate::ring::{Consumer, Producer};
 use crate::slots::View;
@@ -229,13 +229,6 @@ impl<'a, T> Run<'a, T> {
     #[inline]
     pub fn as_slices(&self) -> (&[T], &[T]) {
         self.claim.as_slices()
-    }
-
-    /// The next item, where it lies, to be looked at and then moved out. What a loop looks at and
-    /// moves in this way goes from its slot to its new place directly.
-    #[inline(always)]
-    pub fn here(&mut self) -> Option<Here<'_, T>> {
-        self.claim.here()
     }
 
     /// The next items, up to `count`, in a loop of their own: with one end to look at instead of two.

@@ -1,7 +1,7 @@
 //! A shard's side of the lanes: the ends it drains, and its bell.
 
 use crate::barrier::heavy;
-use crate::claim::{Claim, Here, Stretch};
+use crate::claim::{Claim, Stretch};
 use crate::doorbell::Doorbell;
 use crate::ends::Head;
 use crate::matrix::Matrix;
@@ -257,13 +257,6 @@ impl<T, M> LaneDrain<'_, T, M> {
         self.run.seq()
     }
 
-    /// The next item, where it lies, to be looked at and then moved out. What a loop looks at and
-    /// moves in this way goes from its slot to its new place directly.
-    #[inline(always)]
-    pub fn here(&mut self) -> Option<Here<'_, T>> {
-        self.run.here()
-    }
-
     /// The next items, up to `count`.
     #[inline(always)]
     pub fn first(&mut self, count: usize) -> Stretch<'_, T> {
@@ -274,17 +267,6 @@ impl<T, M> LaneDrain<'_, T, M> {
     #[inline]
     pub fn peek(&self) -> Option<&T> {
         self.run.peek()
-    }
-
-    /// All that is left, where it lies, as the one or two slices it lies in.
-    #[inline]
-    pub fn as_slices(&self) -> (&[T], &[T]) {
-        self.run.as_slices()
-    }
-
-    /// Drops the next `count` items, or as many as are left, where they lie.
-    pub fn skip_in_place(&mut self, count: usize) {
-        self.run.skip_in_place(count);
     }
 
     /// The number of the item that the next mark belongs to or stands before; `u64::MAX` if none

@@ -74,11 +74,7 @@ impl<T, M> Inner<T, M> {
     }
 
     fn refusal(&self, shard: usize) -> PushError<()> {
-        if self.lane.is_closed_for_good(shard) {
-            PushError::Closed(())
-        } else {
-            PushError::Full(())
-        }
+        PushError::refused(self.lane.is_closed_for_good(shard), ())
     }
 
     /// Whether a push that holds no permit may go ahead.

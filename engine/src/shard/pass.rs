@@ -4,7 +4,6 @@ use std::hash::BuildHasher;
 
 use super::{Phase, Shard, report};
 use crate::handler::Handler;
-use crate::limits::SLOW_HANDLER;
 use crate::nanos::Nanos;
 use crate::tally::Tally;
 
@@ -58,14 +57,14 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
         self.batcher.tally.counters.ready += items as u64;
         self.publish();
 
-        let Self { lanes, notes, batcher, handler, counters, published, clock, slow, .. } = self;
+        let Self { lanes, notes, batcher, handler, counters, published, clock, .. } = self;
         let mut left = items;
         let mut panicked = None;
         while left > 0 && panicked.is_none() && !lanes.doorbell().is_knocked() {
             let seq = lanes.head(lane);
             let Some(item) = lanes.pop(lane) else { break };
             left -= 1;
-            let measures = batcher.tally.measures_next(*slow);
+            let measures = batcher.tally.measures_next();
             let begun = if measures { clock.now() } else { Nanos::ZERO };
             let before = |tally: &mut Tally| report(tally, counters, published);
             (passage, panicked) = batcher.pass(handler, passage, item, before);
@@ -74,7 +73,6 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
                 let (since, _) = notes[lane].since(seq);
                 let deadline = batcher.deadline(since);
                 batcher.tally.measured(1, since, deadline, begun, ended);
-                *slow = ended.saturating_sub(begun) > SLOW_HANDLER;
             }
         }
         batcher.close_passage(passage);
