@@ -17,6 +17,8 @@ mod formed;
 mod memory;
 mod paced;
 mod passage;
+mod pop_loop;
+mod prediction;
 mod price;
 mod processor;
 mod ringbuf_pop_loop;

@@ -7,7 +7,6 @@
 //! and given back after.
 
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use crate::cell::Cell;
 use crate::checksum::{Checksum, Digest};
@@ -15,10 +14,10 @@ use crate::peer::{Case, Peer};
 use crate::workload::Row;
 
 mod batch_aint_one;
-mod crossbeam_map;
+pub(crate) mod crossbeam_map;
 mod h2;
 pub(crate) mod item;
-mod map_batches;
+pub(crate) mod map_batches;
 mod multistream_batch;
 mod race;
 mod route;
@@ -33,15 +32,6 @@ use item::{NamedRow, Record};
 use multistream_batch::MultistreamBatch;
 use tidegate::TIDEGATE;
 use tokio_map::TokioMap;
-
-/// Items that a batch holds at most.
-pub(crate) const BATCH_ITEMS: usize = 100;
-/// How long an item may wait for company.
-pub(crate) const FLUSH_AFTER: Duration = Duration::from_millis(10);
-/// Items that fit between a producer and a consumer.
-pub(crate) const QUEUE_ITEMS: usize = 8_192;
-/// Items of one run, where runs are pushed or taken.
-pub(crate) const RUN_ITEMS: usize = 256;
 
 /// How often which key is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,14 +87,20 @@ impl<T: Record> Case for EngineCase<T> {
     const WORKLOAD: &'static str = "engine";
 
     fn cell(&self) -> String {
-        let Self { keys, dist, producers, shards, .. } = self;
+        let Self { keys, dist, producers, shards, items, .. } = self;
         let dist = dist.name();
         let item = size_of::<T>();
         let key = match T::KEY {
             "u64" => String::new(),
             other => format!(" key={other}"),
         };
-        format!("keys={keys} dist={dist} item={item} producers={producers} shards={shards}{key}")
+        let few = match *items {
+            items if items < SLOW => format!(" items={items}"),
+            _ => String::new(),
+        };
+        format!(
+            "keys={keys} dist={dist} item={item} producers={producers} shards={shards}{key}{few}"
+        )
     }
 
     fn expected(&self) -> Digest {
@@ -120,27 +116,47 @@ impl<T: Record> Case for EngineCase<T> {
 /// much longer than the others.
 struct Contender<T: 'static> {
     peer: &'static dyn Peer<EngineCase<T>>,
-    items: u32,
+    items: Items,
+}
+
+/// Items of a run.
+#[derive(Clone, Copy)]
+enum Items {
+    /// So many.
+    Always(u32),
+    /// Fewer the more keys there are, since each key that waits costs.
+    ByKeys,
+}
+
+impl Items {
+    fn over(self, keys: u32) -> u32 {
+        match self {
+            Self::Always(items) => items,
+            Self::ByKeys if keys < 100 => 50_000,
+            Self::ByKeys if keys <= 1_000 => 4_000,
+            Self::ByKeys => 1_000,
+        }
+    }
 }
 
 const FAST: u32 = 2_000_000;
 const MIDDLING: u32 = 1_000_000;
+/// Cells of fewer items say how many.
 const SLOW: u32 = 500_000;
-const SLOWEST: u32 = 200_000;
 
 impl<T: Record> Contender<T> {
-    const CROSSBEAM: Self = Self { peer: &CrossbeamMap, items: MIDDLING };
-    const TOKIO: Self = Self { peer: &TokioMap, items: MIDDLING };
-    const MULTISTREAM: Self = Self { peer: &MultistreamBatch, items: SLOW };
-    const BATCH_AINT_ONE: Self = Self { peer: &BatchAintOne, items: SLOWEST };
-    const H2: Self = Self { peer: &H2, items: FAST };
+    const CROSSBEAM: Self = Self { peer: &CrossbeamMap, items: Items::Always(MIDDLING) };
+    const TOKIO: Self = Self { peer: &TokioMap, items: Items::Always(MIDDLING) };
+    const MULTISTREAM: Self = Self { peer: &MultistreamBatch, items: Items::Always(SLOW) };
+    const BATCH_AINT_ONE: Self = Self { peer: &BatchAintOne, items: Items::ByKeys };
+    const H2: Self = Self { peer: &H2, items: Items::Always(FAST) };
     const ALL: [Self; 5] =
         [Self::CROSSBEAM, Self::TOKIO, Self::MULTISTREAM, Self::BATCH_AINT_ONE, Self::H2];
     /// Those that take several producers and shards as they are.
     const SCALING: [Self; 2] = [Self::CROSSBEAM, Self::H2];
 
     fn cell(&self, case: EngineCase<T>) -> Cell {
-        Cell::new(case.items(self.items), &TIDEGATE, self.peer)
+        Cell::new(case.items(self.items.over(case.keys)), &TIDEGATE, self.peer)
     }
 }
 
@@ -193,6 +209,7 @@ pub(crate) fn cells() -> Vec<Cell> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::BATCH_ITEMS;
 
     fn check<T: Record>(case: EngineCase<T>, peers: &[&dyn Peer<EngineCase<T>>]) {
         let expected = case.expected();

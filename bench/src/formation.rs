@@ -10,6 +10,7 @@
 //!
 //! What can't be raced is held against a bound: there a ratio of 1 or more says that the bound is kept.
 
+mod attended;
 mod baton;
 mod burst;
 mod deadline;
@@ -20,7 +21,6 @@ mod os_thread;
 mod park_timeout;
 mod rest;
 mod ring_spin;
-
 mod shard_turn;
 mod stepped;
 mod stopwatch;

@@ -27,8 +27,6 @@ use rows::{Named, Pushed};
 use std_map::StdMap;
 use vecs_reused::VecsReused;
 
-/// Items that a batch holds at most.
-const BATCH_ITEMS: usize = 100;
 /// Items that arrive at a time.
 const POLL_ITEMS: usize = 256;
 /// Polls after which everything open goes.
@@ -177,7 +175,7 @@ static PEERS: [Contender; 2] = [
 ];
 
 /// Numbers of keys, and the windows that make a run long enough to be measured.
-const KEYS: [(u32, usize); 5] = [(8, 20), (1_000, 20), (10_000, 12), (100_000, 10), (1_000_000, 8)];
+const KEYS: [(u32, usize); 5] = [(8, 8), (1_000, 8), (10_000, 5), (100_000, 4), (1_000_000, 3)];
 
 /// All cells.
 pub(crate) fn cells() -> Vec<Cell> {

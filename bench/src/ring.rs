@@ -29,9 +29,6 @@ use rtrb::{Rtrb, RtrbChunks};
 use tidegate::{Ringbuf, RingbufRuns};
 use words::{Sum, items};
 
-/// Items that fit into a queue.
-const QUEUE_ITEMS: usize = 8_192;
-
 /// Items of `N` words, in bursts.
 #[derive(Clone, Copy, Debug)]
 struct RingCase<const N: usize> {
@@ -55,8 +52,9 @@ impl<const N: usize> Case for RingCase<N> {
 
 /// Items of a run against peers that are as fast as the project's own ring …
 const FAST: u32 = 16_000_000;
-/// … and against those that are much slower.
+/// … and against those that are much slower, and slower still.
 const SLOW: u32 = 4_000_000;
+const SLOWEST: u32 = 1_000_000;
 
 /// All bursts of one size of item.
 fn cells_of_size<const N: usize>(cells: &mut Vec<Cell>) {
@@ -65,6 +63,7 @@ fn cells_of_size<const N: usize>(cells: &mut Vec<Cell>) {
     for burst in [1, 8, 64, 256] {
         let case = RingCase::<N> { burst, items: fast };
         let slow = RingCase::<N> { items: SLOW, ..case };
+        let slowest = RingCase::<N> { items: SLOWEST, ..case };
         let (subject, rtrb): (&dyn Peer<_>, &dyn Peer<_>) = match burst {
             1 => (&Ringbuf, &Rtrb),
             _ => (&RingbufRuns, &RtrbChunks),
@@ -78,10 +77,12 @@ fn cells_of_size<const N: usize>(cells: &mut Vec<Cell>) {
         if burst == 1 || burst == 64 {
             let wanted = burst == 1 && (N == 1 || N == 8);
             for peer in [&ArrayQueue as &dyn Peer<_>, &Kanal] {
-                let cell = Cell::new(slow, subject, peer);
-                cells.push(if wanted { cell.with_target(3.0) } else { cell });
+                cells.push(match wanted {
+                    true => Cell::new(slow, subject, peer).with_target(3.0),
+                    false => Cell::new(slowest, subject, peer),
+                });
             }
-            cells.push(Cell::new(slow, subject, &CrossbeamChannel));
+            cells.push(Cell::new(slowest, subject, &CrossbeamChannel));
         }
     }
 }

@@ -3,6 +3,7 @@
 use engine::Item;
 
 use crate::checksum::{Checksum, Digest};
+use crate::noise::{Noise, below};
 
 /// 32 bytes, all of which count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +37,7 @@ pub(crate) struct Workload {
 impl Workload {
     /// The rows, made as they are asked for; always the same.
     pub(crate) fn rows(self) -> Rows {
-        Rows {
-            next: 0,
-            items: self.items,
-            keys: u64::from(self.keys),
-            state: 0x9E37_79B9_7F4A_7C15,
-        }
+        Rows { next: 0, items: self.items, keys: u64::from(self.keys), noise: Noise::default() }
     }
 
     /// What a checksum over all rows must come to.
@@ -60,7 +56,15 @@ pub(crate) struct Rows {
     next: u64,
     items: u64,
     keys: u64,
-    state: u64,
+    noise: Noise,
+}
+
+impl Rows {
+    /// Whether all were made.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next == self.items
+    }
 }
 
 impl Iterator for Rows {
@@ -68,17 +72,13 @@ impl Iterator for Rows {
 
     #[inline]
     fn next(&mut self) -> Option<Row> {
-        if self.next == self.items {
+        if self.is_empty() {
             return None;
         }
         let seq = self.next;
         self.next += 1;
-        // Marsaglia's xorshift ("Xorshift RNGs", 2003), then a range without a division.
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        let key = ((self.state >> 32) * self.keys) >> 32;
-        Some(Row { key, seq, rest: [self.state, !seq] })
+        let bits = self.noise.next();
+        Some(Row { key: below(bits, self.keys), seq, rest: [bits, !seq] })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::noise::part;
+
 /// Which table it is: keys, draws and seed.
 type Which = (u32, u32, u64);
 
@@ -39,7 +41,7 @@ fn make(keys: u32, draws: u32, seed: u64) -> Vec<u32> {
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         bits ^= bits >> 31;
-        let at = (bits >> 11) as f64 / (1_u64 << 53) as f64 * below;
+        let at = part(bits) * below;
         (cumulated.partition_point(|sum| *sum <= at) as u32).min(keys - 1)
     };
     (0..draws).map(|_| draw()).collect()

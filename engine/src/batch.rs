@@ -32,8 +32,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::arena::Block;
+use crate::flight::Detached;
+use crate::identity::ItemId;
 use crate::item::Item;
 use crate::panics::drop_panics;
+use crate::tray::{FollowUps, Tray};
 use crate::verdict::{Failure, Trigger, Verdict};
 
 /// One batch: items of one key, contiguous, oldest first. Never empty.
@@ -42,7 +45,13 @@ use crate::verdict::{Failure, Trigger, Verdict};
 /// [`testing::with_batch`](crate::testing::with_batch).
 #[must_use = "a batch is settled by one of its `settle_…` methods"]
 pub struct Group<'b, T: Item, R, E> {
-    desk: &'b mut Desk<T, R, E>,
+    block: &'b mut Block<T>,
+    /// How many of the block's items, from the first on, are the batch.
+    items: usize,
+    trigger: Trigger,
+    progress: &'b mut Progress,
+    verdicts: &'b mut Verdicts<R, E>,
+    tray: Option<&'b mut Tray<T, R, E>>,
     brand: Brand<'b>,
 }
 
@@ -62,43 +71,74 @@ impl fmt::Debug for Settled<'_> {
 impl<T: Item, R, E> fmt::Debug for Group<'_, T, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group")
-            .field("items", &self.desk.items)
-            .field("trigger", &self.desk.trigger)
+            .field("items", &self.items)
+            .field("trigger", &self.trigger)
             .finish_non_exhaustive()
     }
 }
 
 impl<'b, T: Item, R, E> Group<'b, T, R, E> {
-    pub(crate) fn new(desk: &'b mut Desk<T, R, E>) -> Self {
-        Self { desk, brand: PhantomData }
+    #[inline(always)]
+    pub(crate) fn new(desk: &'b mut Desk<'_, T, R, E>) -> Self {
+        let Desk { block, items, trigger, progress, verdicts, tray } = desk;
+        let (items, trigger, tray) = (*items, *trigger, tray.as_deref_mut());
+        Self { block, items, trigger, progress, verdicts, tray, brand: PhantomData }
     }
 
     /// The key that all items here have, borrowed from the first of them.
     #[must_use]
     pub fn key(&self) -> T::Key<'_> {
-        self.desk.items()[0].key()
+        self.items()[0].key()
     }
 
     /// The items, oldest first; at least one.
     #[must_use]
     pub fn items(&self) -> &[T] {
-        self.desk.items()
+        &self.block.items()[..self.items]
     }
 
     /// The number of items; at least one.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
     pub fn len(&self) -> usize {
-        self.desk.items
+        self.items
     }
 
     /// Why the batch was handed over now.
     #[must_use]
     pub fn trigger(&self) -> Trigger {
-        self.desk.trigger
+        self.trigger
+    }
+
+    /// The name of the item at this place: the same in all its attempts, for idempotency keys. `None` in
+    /// an engine that keeps no queues: see [`Builder::queues`](crate::Builder::queues).
+    ///
+    /// # Panics
+    ///
+    /// If `at` is not the place of an item of this batch.
+    #[must_use]
+    pub fn id(&self, at: usize) -> Option<ItemId> {
+        assert!(at < self.len(), "item {at} of a batch of {}", self.len());
+        self.tray.as_ref().map(|tray| tray.id(at))
+    }
+
+    /// Which attempt this is for the item at this place, counted from 1.
+    ///
+    /// # Panics
+    ///
+    /// As [`id`](Self::id).
+    #[must_use]
+    pub fn attempt(&self, at: usize) -> u32 {
+        assert!(at < self.len(), "item {at} of a batch of {}", self.len());
+        self.tray.as_ref().map_or(1, |tray| tray.marks[at].attempt)
     }
 
     /// Decides about each item in turn.
+    ///
+    /// When an item is to be [tried again](Verdict::Retry) and has attempts left, those behind it wait for
+    /// it, so that order stands: they are not asked about, spend no attempt, and come again behind it.
+    /// (With [entities](Item::ENTITIES) that is so for the items of the same entity; with order
+    /// [waived](crate::Order::Waived), for none.)
     ///
     /// # Panics
     ///
@@ -106,12 +146,12 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
     /// it keep their verdicts, and those after it go back to the head of their key: the next
     /// handler call gets them.
     pub fn settle_each(self, mut decide: impl FnMut(&T) -> Verdict<R, E>) -> Settled<'b> {
-        let Desk { block, items, progress, outcomes, .. } = self.desk;
-        let items = &block.items()[..*items];
+        let Self { block, items, progress, verdicts, tray, .. } = self;
+        let items = &block.items()[..items];
         progress.stage = Stage::Each;
-        let mut count = Count::of(progress);
-        match outcomes {
+        match tray {
             None => {
+                let mut count = Count::of(progress);
                 for item in items {
                     count.take_up();
                     let verdict = decide(item);
@@ -119,14 +159,32 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
                     count.let_go(verdict);
                 }
             }
-            Some(outcomes) => {
-                for item in items {
-                    count.take_up();
-                    let verdict = decide(item);
-                    count.decided(&verdict);
-                    outcomes.push((count.place(), outcome(verdict)));
-                }
-            }
+            Some(tray) => tray.each(items, verdicts, |item, _| decide(item)),
+        }
+        Settled(self.brand)
+    }
+
+    /// As [`settle_each`](Self::settle_each), with the means to emit follow-ups: items that are handled
+    /// before everything that waits for their key already. [X, which emits Y, then Z] is handled as X, Y, Z
+    /// whatever the sizes of batches.
+    ///
+    /// When an item is done that has emitted some, the items behind it wait for those: they are not asked
+    /// about, and come again behind them. Needs [`Builder::follow_ups`](crate::Builder::follow_ups).
+    ///
+    /// # Panics
+    ///
+    /// As [`settle_each`](Self::settle_each). What the item at hand had emitted is dropped.
+    pub fn settle_each_with(
+        self,
+        mut decide: impl FnMut(&T, &mut FollowUps<'_, T>) -> Verdict<R, E>,
+    ) -> Settled<'b> {
+        if self.tray.is_none() {
+            return self.settle_each(|item| decide(item, &mut FollowUps { emitting: None }));
+        }
+        let Self { block, items, progress, verdicts, tray, .. } = self;
+        progress.stage = Stage::Each;
+        if let Some(tray) = tray {
+            tray.each(&block.items()[..items], verdicts, decide);
         }
         Settled(self.brand)
     }
@@ -138,22 +196,32 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
     ///
     /// As [`settle_each`](Self::settle_each); the item at hand is dropped by the panic.
     pub fn settle_owned(self, mut decide: impl FnMut(T) -> Result<R, E>) -> Settled<'b> {
-        let Desk { block, items, progress, outcomes, .. } = self.desk;
+        let Self { block, items, progress, verdicts, tray, .. } = self;
         progress.stage = Stage::Owned;
+        let mut decide = |item| match decide(item) {
+            Ok(reply) => Verdict::Done(reply),
+            Err(error) => Verdict::Failed(error),
+        };
+        if let Some(tray) = tray {
+            verdicts.lay_out(items);
+            for at in 0..items {
+                let Some(item) = block.pop_front() else { break };
+                tray.given_away += 1;
+                tray.take_up(at);
+                let verdict = decide(item);
+                tray.take_down(at, verdict, verdicts);
+            }
+            return Settled(self.brand);
+        }
         let mut count = Count::of(progress);
-        for _ in 0..*items {
+        for _ in 0..items {
             let Some(item) = block.pop_front() else { break };
             count.take_up();
-            let verdict = match decide(item) {
-                Ok(reply) => Verdict::Done(reply),
-                Err(error) => Verdict::Failed(error),
-            };
+            let verdict = decide(item);
             count.decided(&verdict);
-            match outcomes {
-                Some(outcomes) => outcomes.push((count.place(), outcome(verdict))),
-                None => count.let_go(verdict),
-            }
+            count.let_go(verdict);
         }
+        drop(count);
         Settled(self.brand)
     }
 
@@ -167,20 +235,22 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
         R: Clone,
         E: Clone,
     {
-        let Desk { block, items, progress, outcomes, .. } = self.desk;
-        let items = &block.items()[..*items];
+        let Self { block, items, progress, verdicts, tray, .. } = self;
+        let items = &block.items()[..items];
         let result = decide(items[0].key(), items);
         progress.stage = Stage::Each;
-        match &result {
-            Ok(_) => progress.done += items.len(),
-            Err(_) => progress.failed += items.len(),
-        }
-        match outcomes {
-            Some(outcomes) => {
-                let all = result.map_err(Failure::Handler);
-                outcomes.extend((0..items.len()).map(|at| (at, all.clone())));
+        match tray {
+            None => {
+                match &result {
+                    Ok(_) => progress.done += items.len(),
+                    Err(_) => progress.failed += items.len(),
+                }
+                progress.drop_panics += usize::from(drop_panics(result));
             }
-            None => progress.drop_panics += usize::from(drop_panics(result)),
+            Some(tray) => {
+                tray.failed_as_one = result.is_err();
+                verdicts.set_all(items.len(), result);
+            }
         }
         Settled(self.brand)
     }
@@ -189,8 +259,12 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
     /// many at once and answer for each.
     ///
     /// An item that gets no verdict is not settled: it goes back to the head of its key, before
-    /// everything that waits there, and comes again. A call that decides nothing at all fails its
-    /// items as [`Undecided`](Failure::Undecided), or they would go round for ever.
+    /// everything that waits there, and comes again. A call that decides nothing at all spends an attempt
+    /// of every item, and those without another fail as [`Undecided`](Failure::Undecided), or they would
+    /// go round for ever.
+    ///
+    /// An item that is done while an earlier one of its key is to be tried again has overtaken it: that
+    /// stands, and is [counted](crate::Snapshot::out_of_order).
     ///
     /// # Panics
     ///
@@ -200,17 +274,37 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
         self,
         decide: impl FnOnce(T::Key<'_>, &[T], &mut Verdicts<R, E>),
     ) -> Settled<'b> {
-        let Desk { block, items, progress, verdicts, .. } = self.desk;
-        let items = &block.items()[..*items];
+        let Self { block, items, progress, verdicts, .. } = self;
+        let items = &block.items()[..items];
         verdicts.lay_out(items.len());
         decide(items[0].key(), items, verdicts);
         // Only now: a panic in `decide` must find the stage at `Untouched`.
         progress.stage = Stage::Bulk;
         Settled(self.brand)
     }
+
+    /// Takes the batch along, to settle it later from any thread or task; the handler can return at once.
+    /// See [`Detached`] for what holds meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The batch itself, if the engine was started without
+    /// [`in_flight_max`](crate::Builder::in_flight_max): settle it here.
+    pub fn detach(self) -> Result<(Settled<'b>, Detached<T, R, E>), Self> {
+        match self {
+            Self { block, trigger, progress, tray: Some(tray), brand, .. }
+                if tray.boarding.is_some() =>
+            {
+                progress.stage = Stage::Away;
+                Ok((Settled(brand), tray.leave_with(block, trigger)))
+            }
+            here => Err(here),
+        }
+    }
 }
 
-fn outcome<R, E>(verdict: Verdict<R, E>) -> Result<R, Failure<E>> {
+/// A verdict as whoever asked hears it, where no attempt is left.
+pub(crate) fn outcome<R, E>(verdict: Verdict<R, E>) -> Result<R, Failure<E>> {
     match verdict {
         Verdict::Done(reply) => Ok(reply),
         Verdict::Failed(error) => Err(Failure::Handler(error)),
@@ -227,7 +321,7 @@ impl<R, E> fmt::Debug for Verdicts<R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verdicts")
             .field("items", &self.slots.len())
-            .field("decided", &self.slots.iter().flatten().count())
+            .field("decided", &self.decided())
             .finish()
     }
 }
@@ -243,15 +337,38 @@ impl<R, E> Verdicts<R, E> {
     }
 
     /// Drops what was put down; says how many of those drops panicked.
-    fn clear(&mut self) -> usize {
+    pub(crate) fn clear(&mut self) -> usize {
         let panics = self.slots.iter_mut().map(|slot| usize::from(drop_panics(slot.take()))).sum();
         self.slots.clear();
         panics
     }
 
-    fn lay_out(&mut self, items: usize) {
+    pub(crate) fn lay_out(&mut self, items: usize) {
         debug_assert!(self.slots.is_empty(), "the last call's verdicts are settled");
         self.slots.resize_with(items, || None);
+    }
+
+    /// The same for all of so many items.
+    pub(crate) fn set_all(&mut self, items: usize, result: Result<R, E>)
+    where
+        R: Clone,
+        E: Clone,
+    {
+        self.lay_out(items);
+        self.set_rest(|_| match &result {
+            Ok(reply) => Verdict::Done(reply.clone()),
+            Err(error) => Verdict::Failed(error.clone()),
+        });
+    }
+
+    /// How many items have a verdict.
+    pub(crate) fn decided(&self) -> usize {
+        self.slots.iter().flatten().count()
+    }
+
+    /// Takes the verdict about item `at`, if there is one.
+    pub(crate) fn take(&mut self, at: usize) -> Option<Verdict<R, E>> {
+        self.slots.get_mut(at)?.take()
     }
 
     /// Puts down the verdict about item `at`; a second one replaces the first.
@@ -283,9 +400,15 @@ impl<R, E> Verdicts<R, E> {
     }
 }
 
+impl<R, E> Default for Verdicts<R, E> {
+    fn default() -> Self {
+        Self { slots: Vec::new() }
+    }
+}
+
 /// How far a handler call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(crate) enum Stage {
     /// Nothing is decided. The initial state: a panic can't claim success.
     Untouched,
     /// The first `settled` items are decided; they still lie in the block.
@@ -294,6 +417,20 @@ enum Stage {
     Owned,
     /// Decided where a verdict was put down.
     Bulk,
+    /// The handler has taken the batch along.
+    Away,
+}
+
+impl Stage {
+    /// Whether the handler has taken the batch along.
+    pub(crate) fn is_away(self) -> bool {
+        self == Self::Away
+    }
+
+    /// Whether the verdicts count.
+    pub(crate) fn is_decided(self) -> bool {
+        self != Self::Untouched
+    }
 }
 
 #[derive(Debug)]
@@ -355,10 +492,6 @@ impl<'p> Count<'p> {
         }
         self.at_hand = false;
     }
-
-    fn place(&self) -> usize {
-        self.done + self.failed + self.dead - 1
-    }
 }
 
 impl Drop for Count<'_> {
@@ -371,18 +504,18 @@ impl Drop for Count<'_> {
     }
 }
 
-type Outcomes<R, E> = Vec<(usize, Result<R, Failure<E>>)>;
-
-/// Where the batch at hand lies while its handler works on it.
-pub(crate) struct Desk<T, R, E> {
-    block: Block<T>,
+/// Where the batch at hand lies while its handler works on it. What is borrowed stays where it is: for
+/// a batch of a few items, moving it here and back was a fifth of all that the call cost.
+pub(crate) struct Desk<'d, T: Item, R, E> {
+    block: &'d mut Block<T>,
     /// How many of the block's items, from the first on, are the batch.
     items: usize,
     trigger: Trigger,
     progress: Progress,
-    verdicts: Verdicts<R, E>,
-    /// Present where somebody wants to know each item's outcome.
-    outcomes: Option<Outcomes<R, E>>,
+    /// Empty between calls.
+    verdicts: &'d mut Verdicts<R, E>,
+    /// Present where each item's verdict is kept.
+    tray: Option<&'d mut Tray<T, R, E>>,
 }
 
 /// What a handler call came to.
@@ -395,34 +528,28 @@ pub(crate) struct Concluded {
     pub(crate) drop_panics: usize,
 }
 
-impl<R, E> Default for Verdicts<R, E> {
-    fn default() -> Self {
-        Self { slots: Vec::new() }
-    }
-}
-
-impl<T, R, E> Desk<T, R, E> {
+impl<'d, T: Item, R, E> Desk<'d, T, R, E> {
     /// Lays a batch out for its handler: the first `items` of the block, at least one; the others stay
-    /// there. `verdicts` is scratch memory, given back by [`conclude`](Self::conclude).
-    #[inline]
+    /// there. `verdicts` is scratch memory.
+    #[inline(always)]
     pub(crate) fn new(
-        block: Block<T>,
+        block: &'d mut Block<T>,
         items: usize,
         trigger: Trigger,
-        verdicts: Verdicts<R, E>,
+        verdicts: &'d mut Verdicts<R, E>,
     ) -> Self {
-        Self { block, items, trigger, progress: Progress::UNTOUCHED, verdicts, outcomes: None }
+        Self { block, items, trigger, progress: Progress::UNTOUCHED, verdicts, tray: None }
     }
 
-    /// As [`new`](Self::new), and keeps each item's outcome.
-    pub(crate) fn with_outcomes(block: Block<T>, trigger: Trigger) -> Self {
+    /// As [`new`](Self::new), for all of a block, and keeps each item's verdict.
+    pub(crate) fn with_tray(
+        block: &'d mut Block<T>,
+        trigger: Trigger,
+        verdicts: &'d mut Verdicts<R, E>,
+        tray: &'d mut Tray<T, R, E>,
+    ) -> Self {
         let items = block.len();
-        let verdicts = Verdicts::with_capacity(items);
-        Self { outcomes: Some(Vec::new()), ..Self::new(block, items, trigger, verdicts) }
-    }
-
-    fn items(&self) -> &[T] {
-        &self.block.items()[..self.items]
+        Self { tray: Some(tray), ..Self::new(block, items, trigger, verdicts) }
     }
 
     /// Settles what was decided; what was not, and is not to fail, stays in the block.
@@ -444,30 +571,27 @@ impl<T, R, E> Desk<T, R, E> {
     #[inline(never)]
     fn conclude_otherwise(&mut self, concluded: &mut Concluded) {
         match self.progress.stage {
-            // `conclude` has seen to the one; the other's items have left the block.
-            Stage::Each | Stage::Owned => {}
+            // `conclude` has seen to the one; the others' items have left the block.
+            Stage::Each | Stage::Owned | Stage::Away => {}
             Stage::Untouched => {
                 concluded.drop_panics += self.verdicts.clear();
-                self.fail_all(concluded, || Failure::Panicked);
+                self.fail_all(concluded);
             }
             Stage::Bulk => self.conclude_bulk(concluded),
         }
     }
 
-    fn fail_all(&mut self, concluded: &mut Concluded, failure: impl Fn() -> Failure<E>) {
+    fn fail_all(&mut self, concluded: &mut Concluded) {
         let items = self.items;
         concluded.failed += items;
         concluded.drop_panics += self.block.settle_front(items);
-        if let Some(outcomes) = &mut self.outcomes {
-            outcomes.extend((0..items).map(|at| (at, Err(failure()))));
-        }
     }
 
     fn conclude_bulk(&mut self, concluded: &mut Concluded) {
         let slots = &mut self.verdicts.slots;
         if slots.iter().all(Option::is_none) {
             slots.clear();
-            return self.fail_all(concluded, || Failure::Undecided);
+            return self.fail_all(concluded);
         }
         for verdict in slots.iter().flatten() {
             match verdict {
@@ -480,32 +604,16 @@ impl<T, R, E> Desk<T, R, E> {
         if slots[decided..].iter().all(Option::is_none) {
             concluded.drop_panics += self.block.settle_front(decided);
         } else {
-            concluded.drop_panics += take_out_decided(&mut self.block, slots);
+            concluded.drop_panics += take_out_decided(self.block, slots);
         }
-        for (at, slot) in slots.iter_mut().enumerate() {
-            let Some(verdict) = slot.take() else { continue };
-            match &mut self.outcomes {
-                Some(outcomes) => outcomes.push((at, outcome(verdict))),
-                None => concluded.drop_panics += usize::from(drop_panics(verdict)),
-            }
+        for verdict in slots.drain(..).flatten() {
+            concluded.drop_panics += usize::from(drop_panics(verdict));
         }
-        slots.clear();
     }
 
-    /// The block, and the outcomes by the items' places, where they were kept. What was not decided
-    /// is [`Failure::Undecided`].
-    pub(crate) fn into_outcomes(self, items: usize) -> (Block<T>, Vec<Result<R, Failure<E>>>) {
-        let mut by_place: Vec<_> = (0..items).map(|_| Err(Failure::Undecided)).collect();
-        for (at, outcome) in self.outcomes.into_iter().flatten() {
-            by_place[at] = outcome;
-        }
-        (self.block, by_place)
-    }
-
-    /// The block with what is left in it, and the scratch memory.
-    #[inline]
-    pub(crate) fn clear(self) -> (Block<T>, Verdicts<R, E>) {
-        (self.block, self.verdicts)
+    /// How far the handler has come with what [`with_tray`](Self::with_tray) laid out.
+    pub(crate) fn stage(&self) -> Stage {
+        self.progress.stage
     }
 }
 

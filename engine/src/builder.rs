@@ -1,13 +1,21 @@
 //! What a user says an engine is to be.
 
+mod operations;
+
 use std::fmt;
 use std::hash::BuildHasher;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use ringbuf::{FlagReader, ReplyPool, flags};
+
+use crate::dead_letters::DeadLetters;
 use crate::engine::Engine;
+use crate::entrance::{Entrance, Knows};
 use crate::error::StartError;
+use crate::flight::Knock;
 use crate::handler::{FromFn, Handler};
 use crate::home::Home;
 use crate::idle::Idle;
@@ -15,12 +23,15 @@ use crate::item::Item;
 use crate::lane::{Lanes, ShardLanes};
 use crate::machine::Machine;
 use crate::nanos::Clock;
+use crate::observer::Observer;
 use crate::pin::Shards;
 use crate::plan::{AfterPanic, Plan, Settings};
-use crate::producer::Entrance;
+use crate::queues::Surroundings;
 use crate::router::{self, KeyHasher, Router};
-use crate::shard::{Factory, FactoryError, Shard, ShardId};
+use crate::shard::{Ends, Factory, FactoryError, Plain, Queued, Shard};
+use crate::shard_id::ShardId;
 use crate::sizing::Sizing;
+use crate::ticket::Calls;
 use crate::worker::{self, Worker};
 
 impl<H: Handler> Engine<H> {
@@ -41,6 +52,7 @@ impl<H: Handler> Engine<H> {
         Builder {
             factory: Arc::new(move |shard| factory(shard).map_err(Into::into)),
             settings: Settings::default(),
+            hooks: Hooks::default(),
             hasher: router::key_hasher(),
         }
     }
@@ -106,7 +118,21 @@ where
 pub struct Builder<H: Handler, S = KeyHasher> {
     factory: Factory<H>,
     settings: Settings,
+    hooks: Hooks<H>,
     hasher: S,
+}
+
+/// What a user wants to be told, or asked.
+pub(crate) struct Hooks<H: Handler> {
+    dead_letters: Option<Arc<dyn DeadLetters<H::Item, H::Error>>>,
+    observer: Option<Arc<dyn Observer>>,
+    knows: Option<Knows<H::Item>>,
+}
+
+impl<H: Handler> Default for Hooks<H> {
+    fn default() -> Self {
+        Self { dead_letters: None, observer: None, knows: None }
+    }
 }
 
 impl<H: Handler, S> fmt::Debug for Builder<H, S> {
@@ -230,7 +256,8 @@ impl<H: Handler, S> Builder<H, S> {
     /// item is hashed on both sides: clones must agree.
     #[must_use]
     pub fn hasher<Other: BuildHasher + Clone>(self, hasher: Other) -> Builder<H, Other> {
-        Builder { factory: self.factory, settings: self.settings, hasher }
+        let Self { factory, settings, hooks, .. } = self;
+        Builder { factory, settings, hooks, hasher }
     }
 
     /// What [`start`](Self::start) would make of it, without starting anything.
@@ -239,7 +266,10 @@ impl<H: Handler, S> Builder<H, S> {
     ///
     /// [`StartError`], naming the setting, its value and what is allowed.
     pub fn plan(&self) -> Result<Plan, StartError> {
-        Plan::parse::<H::Item, H::Reply, H::Error>(&self.settings, &Machine::here())
+        let Hooks { dead_letters, observer, .. } = &self.hooks;
+        let mut settings = self.settings.clone();
+        settings.queues |= dead_letters.is_some() || observer.is_some();
+        Plan::parse::<H::Item, H::Reply, H::Error>(&settings, &Machine::here())
     }
 }
 
@@ -247,9 +277,56 @@ impl<H: Handler, S> Builder<H, S> {
 pub(crate) struct Opened<H: Handler, S> {
     pub(crate) plan: Plan,
     pub(crate) factory: Factory<H>,
-    pub(crate) lanes: Lanes<H::Item>,
-    pub(crate) shards: Vec<ShardLanes<H::Item>>,
-    pub(crate) entrance: Entrance<S>,
+    pub(crate) lanes: Lanes<H::Item, H::Reply, H::Error>,
+    pub(crate) shards: Vec<ShardLanes<H::Item, H::Reply, H::Error>>,
+    pub(crate) entrance: Entrance<H::Item, H::Reply, H::Error, S>,
+    pub(crate) watch: Watch<H>,
+    /// Of each shard, where calls may be made: those that are to be cancelled.
+    pub(crate) cancels: Vec<FlagReader>,
+}
+
+/// What the shards of one engine share, where they keep queues.
+pub(crate) struct Watch<H: Handler> {
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    dead_letters: Option<Arc<dyn DeadLetters<H::Item, H::Error>>>,
+    /// A random number of this run.
+    run: u64,
+    knock: Arc<dyn Fn(usize) + Send + Sync>,
+}
+
+impl<H: Handler> Clone for Watch<H> {
+    fn clone(&self) -> Self {
+        Self {
+            observer: self.observer.clone(),
+            dead_letters: self.dead_letters.clone(),
+            run: self.run,
+            knock: Arc::clone(&self.knock),
+        }
+    }
+}
+
+impl<H: Handler> Watch<H> {
+    /// What one shard's queues are told.
+    pub(crate) fn surroundings<S: BuildHasher + Clone + 'static>(
+        &self,
+        shard: ShardId,
+        plan: &Plan,
+        router: &Router<S>,
+        cancels: Option<FlagReader>,
+    ) -> Surroundings<H::Item, H::Error> {
+        let (router, knock) = (router.clone(), Arc::clone(&self.knock));
+        let index = shard.index();
+        let knock: Knock = Arc::new(move || knock(index));
+        Surroundings {
+            run: self.run,
+            shard: index,
+            lanes: plan.all_lanes(),
+            locate: Rc::new(move |item| router.locate(item)),
+            dead_letters: self.dead_letters.clone(),
+            cancels,
+            knock,
+        }
+    }
 }
 
 impl<H: Handler, S: BuildHasher + Clone> Builder<H, S> {
@@ -262,8 +339,32 @@ impl<H: Handler, S: BuildHasher + Clone> Builder<H, S> {
         let plan = self.plan()?;
         let (lanes, shards) = ringbuf::lanes(plan.lanes_config(), wake);
         let router = Router::new(self.hasher, plan.shards());
-        let entrance = Entrance { router, clock, idle: plan.idle, home };
-        Ok(Opened { plan, factory: self.factory, lanes, shards, entrance })
+        let bells = lanes.clone();
+        let knock: Arc<dyn Fn(usize) + Send + Sync> =
+            Arc::new(move |shard| bells.doorbell(shard).knock());
+        let replies = plan.operations.as_ref().map_or(0, |operations| operations.replies_max);
+        let (mut raise, mut cancels) = (Vec::new(), Vec::new());
+        for _ in 0..if replies > 0 { plan.shards() } else { 0 } {
+            let (flags, reader) = flags(replies);
+            raise.push(flags);
+            cancels.push(reader);
+        }
+        let calls = (replies > 0).then(|| {
+            Arc::new(Calls {
+                pool: ReplyPool::new(replies),
+                cancels: raise,
+                knock: Arc::clone(&knock),
+                home: home.clone(),
+                clock: clock.clone(),
+            })
+        });
+        let Hooks { dead_letters, observer, knows } = self.hooks;
+        let weight_max = plan.weight_max();
+        let idle = plan.idle;
+        let entrance = Entrance { router, clock, idle, home, calls, knows, weight_max };
+        let run = router::random();
+        let watch = Watch { observer, dead_letters, run, knock };
+        Ok(Opened { plan, factory: self.factory, lanes, shards, entrance, watch, cancels })
     }
 }
 
@@ -283,19 +384,36 @@ impl<H: Handler, S: BuildHasher + Clone + Send + 'static> Builder<H, S> {
             parkers.push(parker);
             waker
         })?;
-        let Opened { plan, factory, lanes, shards, entrance } = opened;
+        let Opened { plan, factory, lanes, shards, entrance, watch, cancels } = opened;
         tracing::info!(shards = plan.shards(), bytes = plan.bytes(), "starting\n{plan}");
         let mut engine = Engine::new(plan, lanes, entrance);
+        let mut cancels = cancels.into_iter();
         for (lanes, parker) in shards.into_iter().zip(parkers) {
             let shard = ShardId(lanes.shard());
             let entrance = engine.entrance().clone();
             let plan = engine.plan().clone();
             let factory = Arc::clone(&factory);
-            let make = move |control, counters| {
-                entrance.home.enter();
-                Shard::new(shard, &plan, &entrance, lanes, factory, control, counters)
+            let (watch, cancels) = (watch.clone(), cancels.next());
+            let observer = watch.observer.clone();
+            let ends =
+                move |control, counters| Ends { lanes, factory, control, counters, observer };
+            let worker = match plan.operations.clone() {
+                None => Worker::spawn(shard, engine.plan(), parker, move |control, counters| {
+                    entrance.home.enter();
+                    let ends = ends(control, counters);
+                    Shard::<H, S, Plain<H>>::new(shard, &plan, &entrance, ends, plan.batcher)
+                }),
+                Some(operations) => {
+                    Worker::spawn(shard, engine.plan(), parker, move |control, counters| {
+                        entrance.home.enter();
+                        let ends = ends(control, counters);
+                        let around = watch.surroundings(shard, &plan, &entrance.router, cancels);
+                        let parts = (operations, around);
+                        Shard::<H, S, Queued<H>>::new(shard, &plan, &entrance, ends, parts)
+                    })
+                }
             };
-            engine.add(Worker::spawn(shard, engine.plan(), parker, make)?);
+            engine.add(worker?);
         }
         engine.await_handlers()?;
         Ok(engine)

@@ -15,7 +15,7 @@ use crate::verdict::Trigger;
 
 /// A run of one lane on its way into batches.
 pub(crate) struct Drain<'a, T: Item, R, E, S> {
-    pub(crate) run: ringbuf::LaneDrain<'a, T, Mark>,
+    pub(crate) run: ringbuf::LaneDrain<'a, T, Mark<R, E>>,
     pub(crate) batcher: &'a mut Batcher<T, R, E>,
     pub(crate) notes: &'a mut Notes,
     pub(crate) router: &'a Router<S>,
@@ -71,6 +71,8 @@ impl<T: Item, R, E, S: BuildHasher> Drain<'_, T, R, E, S> {
             match mark {
                 Mark::Flush => self.batcher.sweep(Trigger::Flush),
                 Mark::Patience(own) => patience = own,
+                // Whoever calls an engine without queues has no slot to call with.
+                Mark::Call(_) => {}
             }
         }
         let Some(item) = self.run.next() else { return true };

@@ -1,16 +1,19 @@
 //! A running engine: ways in, snapshot, shutdown.
 
+mod control;
+
 use std::fmt;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
+use crate::entrance::Entrance;
 use crate::error::{Left, ProducerError, ShutdownError, StartError};
 use crate::handle::Handle;
 use crate::handler::Handler;
 use crate::lane::Lanes;
 use crate::nanos::Nanos;
 use crate::plan::Plan;
-use crate::producer::{Entrance, Producer};
+use crate::producer::Producer;
 use crate::router::KeyHasher;
 use crate::shard::Control;
 use crate::snapshot::{Pin, Snapshot};
@@ -25,12 +28,19 @@ const SNAPSHOT_PATIENCE: Nanos = Nanos::from_nanos(20_000_000);
 /// [`drop_within`](crate::Builder::drop_within).
 pub struct Engine<H: Handler, S = KeyHasher> {
     plan: Plan,
-    lanes: Lanes<H::Item>,
-    entrance: Entrance<S>,
-    handle: Option<Handle<H::Item, S>>,
+    lanes: Lanes<H::Item, H::Reply, H::Error>,
+    entrance: Entrance<H::Item, H::Reply, H::Error, S>,
+    handle: Option<EngineHandle<H, S>>,
     /// One a shard; none after a shutdown.
     workers: Vec<Worker>,
 }
+
+/// The producer of an engine with this handler: see [`Producer`].
+pub type EngineProducer<H, S = KeyHasher> =
+    Producer<<H as Handler>::Item, <H as Handler>::Reply, <H as Handler>::Error, S>;
+/// The handle of an engine with this handler: see [`Handle`].
+pub type EngineHandle<H, S = KeyHasher> =
+    Handle<<H as Handler>::Item, <H as Handler>::Reply, <H as Handler>::Error, S>;
 
 impl<H: Handler, S> fmt::Debug for Engine<H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +50,11 @@ impl<H: Handler, S> fmt::Debug for Engine<H, S> {
 
 impl<H: Handler, S: BuildHasher + Clone> Engine<H, S> {
     /// An engine that nobody works for yet.
-    pub(crate) fn new(plan: Plan, lanes: Lanes<H::Item>, entrance: Entrance<S>) -> Self {
+    pub(crate) fn new(
+        plan: Plan,
+        lanes: Lanes<H::Item, H::Reply, H::Error>,
+        entrance: Entrance<H::Item, H::Reply, H::Error, S>,
+    ) -> Self {
         let claimed: Vec<_> = (0..plan.handle_lanes).map_while(|_| lanes.claim()).collect();
         let handle = (!claimed.is_empty()).then(|| Handle::new(claimed, entrance.clone()));
         Self { plan, lanes, entrance, handle, workers: Vec::new() }
@@ -51,7 +65,7 @@ impl<H: Handler, S: BuildHasher + Clone> Engine<H, S> {
     /// # Errors
     ///
     /// [`ProducerError::NoLane`] if all lanes are claimed.
-    pub fn producer(&self) -> Result<Producer<H::Item, S>, ProducerError> {
+    pub fn producer(&self) -> Result<EngineProducer<H, S>, ProducerError> {
         let lane = self.lanes.claim().ok_or(ProducerError::NoLane { lanes: self.plan.lanes })?;
         Ok(Producer::new(lane, self.entrance.clone()))
     }
@@ -62,7 +76,7 @@ impl<H: Handler, S: BuildHasher + Clone> Engine<H, S> {
     ///
     /// [`ProducerError::NoHandleLane`] if the engine was started with
     /// [`handle_lanes(0)`](crate::Builder::handle_lanes).
-    pub fn handle(&self) -> Result<Handle<H::Item, S>, ProducerError> {
+    pub fn handle(&self) -> Result<EngineHandle<H, S>, ProducerError> {
         self.handle.clone().ok_or(ProducerError::NoHandleLane)
     }
 }
@@ -91,7 +105,7 @@ impl<H: Handler, S> Engine<H, S> {
         failed.map_or(Ok(()), Err)
     }
 
-    pub(crate) fn entrance(&self) -> &Entrance<S> {
+    pub(crate) fn entrance(&self) -> &Entrance<H::Item, H::Reply, H::Error, S> {
         &self.entrance
     }
 
@@ -194,6 +208,8 @@ impl<H: Handler, S> Engine<H, S> {
                 open: left.open + counters.open,
                 ready: left.ready + counters.ready,
                 in_handler: left.in_handler + counters.in_handler,
+                held: left.held + counters.operations.held,
+                in_flight: left.in_flight + counters.operations.in_flight,
             }
         })
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use ringbuf::{Closed, PushError as RingError};
 
 use crate::nanos::Nanos;
+use crate::ticket::Tickets;
 
 /// A push that was not accepted. The item comes back in it.
 ///
@@ -34,6 +35,15 @@ pub enum PushError<T> {
     WouldDeadlock(T),
     /// Room was reserved for another key, whose items take another way. Reserve room for this one.
     WrongKey(T),
+    /// All reply slots are taken by calls that were not answered, or whose answer nobody has taken. Wait for
+    /// some of those, or start the engine with more [`replies_max`](crate::Builder::replies_max) (none is
+    /// the default).
+    NoReplySlot(T),
+    /// It weighs more than a batch may, and the engine [refuses](crate::Oversize::Refused) such items.
+    TooHeavy(T),
+    /// The item expires, or names an entity, and its type says that none does: set
+    /// [`Item::EXPIRES`](crate::Item::EXPIRES) or [`Item::ENTITIES`](crate::Item::ENTITIES).
+    Undeclared(T),
 }
 
 impl<T> PushError<T> {
@@ -44,14 +54,17 @@ impl<T> PushError<T> {
             Self::Full(item)
             | Self::Closed(item)
             | Self::WouldDeadlock(item)
-            | Self::WrongKey(item) => item,
+            | Self::WrongKey(item)
+            | Self::NoReplySlot(item)
+            | Self::TooHeavy(item)
+            | Self::Undeclared(item) => item,
         }
     }
 
     /// Whether a later push may succeed.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Full(_))
+        matches!(self, Self::Full(_) | Self::NoReplySlot(_))
     }
 
     /// The same error about something else.
@@ -61,6 +74,9 @@ impl<T> PushError<T> {
             Self::Closed(item) => PushError::Closed(change(item)),
             Self::WouldDeadlock(item) => PushError::WouldDeadlock(change(item)),
             Self::WrongKey(item) => PushError::WrongKey(change(item)),
+            Self::NoReplySlot(item) => PushError::NoReplySlot(change(item)),
+            Self::TooHeavy(item) => PushError::TooHeavy(change(item)),
+            Self::Undeclared(item) => PushError::Undeclared(change(item)),
         }
     }
 }
@@ -72,6 +88,9 @@ impl<T> fmt::Debug for PushError<T> {
             Self::Closed(_) => "Closed(..)",
             Self::WouldDeadlock(_) => "WouldDeadlock(..)",
             Self::WrongKey(_) => "WrongKey(..)",
+            Self::NoReplySlot(_) => "NoReplySlot(..)",
+            Self::TooHeavy(_) => "TooHeavy(..)",
+            Self::Undeclared(_) => "Undeclared(..)",
         })
     }
 }
@@ -83,6 +102,11 @@ impl<T> fmt::Display for PushError<T> {
             Self::Closed(_) => "the engine has closed",
             Self::WouldDeadlock(_) => "a push that waits, on the thread that it would wait for",
             Self::WrongKey(_) => "the room was reserved for another key",
+            Self::NoReplySlot(_) => "all reply slots are taken (`replies_max`)",
+            Self::TooHeavy(_) => "it weighs more than a batch may (`batch_weight_max`)",
+            Self::Undeclared(_) => {
+                "it expires or names an entity, and its type does not say so (`EXPIRES`, `ENTITIES`)"
+            }
         })
     }
 }
@@ -103,6 +127,155 @@ impl<T> From<Closed<T>> for PushError<T> {
         Self::Closed(error.0)
     }
 }
+
+/// A follow-up that was not taken. The item comes back in it.
+#[non_exhaustive]
+pub enum EmitError<T> {
+    /// The item at hand has emitted as many as it may.
+    TooMany(T),
+    /// It would be one follow-up of a follow-up too many.
+    TooDeep(T),
+    /// Its key, or its entity, is another shard's, or it is of another entity: push it instead.
+    NotHere(T),
+    /// Its key has as many items as [`key_items_max`](crate::Builder::key_items_max) allows.
+    KeyFull(T),
+    /// There is no memory for another key.
+    NoRoom(T),
+    /// The engine was started without [`follow_ups`](crate::Builder::follow_ups).
+    NotSetUp(T),
+}
+
+impl<T> EmitError<T> {
+    /// The item.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::TooMany(item)
+            | Self::TooDeep(item)
+            | Self::NotHere(item)
+            | Self::KeyFull(item)
+            | Self::NoRoom(item)
+            | Self::NotSetUp(item) => item,
+        }
+    }
+}
+
+impl<T> fmt::Debug for EmitError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooMany(_) => "TooMany(..)",
+            Self::TooDeep(_) => "TooDeep(..)",
+            Self::NotHere(_) => "NotHere(..)",
+            Self::KeyFull(_) => "KeyFull(..)",
+            Self::NoRoom(_) => "NoRoom(..)",
+            Self::NotSetUp(_) => "NotSetUp(..)",
+        })
+    }
+}
+
+impl<T> fmt::Display for EmitError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooMany(_) => "the item has emitted as many follow-ups as it may",
+            Self::TooDeep(_) => "follow-ups follow one another as deep as they may",
+            Self::NotHere(_) => "a follow-up stays on its shard and with its entity",
+            Self::KeyFull(_) => "its key has as many items as it may",
+            Self::NoRoom(_) => "no memory for another key",
+            Self::NotSetUp(_) => "the engine was started without follow-ups (`follow_ups`)",
+        })
+    }
+}
+
+impl<T> std::error::Error for EmitError<T> {}
+
+/// What an engine without queues can't do, or not now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// The engine keeps no queues: start it with [`Builder::queues`](crate::Builder::queues).
+    #[error("the engine keeps no queues (`queues`)")]
+    NoQueues,
+    /// There is no memory for another key.
+    #[error("no memory for another key (`open_keys`)")]
+    NoRoom,
+    /// The engine, or the shard of this key, has closed.
+    #[error("the engine has closed")]
+    Closed,
+    /// It would have to wait for a shard on that shard's own thread.
+    #[error("a wait on the thread that it would wait for")]
+    WouldDeadlock,
+}
+
+/// Why a flush is not going to be complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// The key, or the engine, is paused: what waits would never be settled.
+    #[error("a paused key can't be flushed")]
+    Paused,
+    /// The engine keeps no queues: start it with [`Builder::queues`](crate::Builder::queues).
+    #[error("the engine keeps no queues (`queues`)")]
+    NoQueues,
+    /// The engine stopped before everything was settled.
+    #[error("the engine stopped")]
+    Stopped,
+    /// The time was up.
+    #[error("not everything was settled in time")]
+    TimedOut,
+    /// It would have to wait for a shard on that shard's own thread.
+    #[error("a wait on the thread that it would wait for")]
+    WouldDeadlock,
+}
+
+/// Calls that were not all accepted.
+pub struct CallsError<T, R, E> {
+    /// On those that were.
+    pub tickets: Tickets<R, E>,
+    /// Why the next was not; with it, that item.
+    pub cause: PushError<T>,
+}
+
+impl<T, R, E> fmt::Debug for CallsError<T, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallsError")
+            .field("tickets", &self.tickets)
+            .field("cause", &self.cause)
+            .finish()
+    }
+}
+
+impl<T, R, E> fmt::Display for CallsError<T, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} after {} accepted calls", self.cause, self.tickets.len())
+    }
+}
+
+impl<T, R, E> std::error::Error for CallsError<T, R, E> {}
+
+/// An item that was not routed, to none of its destinations.
+pub struct RouteError<T> {
+    /// Why not.
+    pub cause: PushError<()>,
+    /// All of its legs, in their order.
+    pub legs: Vec<T>,
+}
+
+impl<T> fmt::Debug for RouteError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteError")
+            .field("cause", &self.cause)
+            .field("legs", &self.legs.len())
+            .finish()
+    }
+}
+
+impl<T> fmt::Display for RouteError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "none of {} legs was accepted: {}", self.legs.len(), self.cause)
+    }
+}
+
+impl<T> std::error::Error for RouteError<T> {}
 
 /// A run of pushes that was not accepted whole.
 pub struct RunError<T> {
@@ -217,13 +390,17 @@ pub struct Left {
     pub ready: u64,
     /// In a handler's hands.
     pub in_handler: u64,
+    /// Held up: backing off, paused, or behind such.
+    pub held: u64,
+    /// In batches that handlers took along.
+    pub in_flight: u64,
 }
 
 impl Left {
     /// All of them.
     #[must_use]
     pub const fn items(&self) -> u64 {
-        self.in_lanes + self.open + self.ready + self.in_handler
+        self.in_lanes + self.open + self.ready + self.in_handler + self.held + self.in_flight
     }
 }
 
@@ -231,13 +408,17 @@ impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} items ({} in lanes, {} open, {} ready, {} in a handler)",
+            "{} items ({} in lanes, {} open, {} ready, {} in a handler",
             self.items(),
             self.in_lanes,
             self.open,
             self.ready,
             self.in_handler
-        )
+        )?;
+        if self.held + self.in_flight > 0 {
+            write!(f, ", {} held, {} in flight", self.held, self.in_flight)?;
+        }
+        f.write_str(")")
     }
 }
 

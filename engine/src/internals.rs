@@ -172,7 +172,7 @@ impl<H: Handler, S: BuildHasher> Grouping<H, S> {
     }
 
     fn hand_over(&mut self) {
-        while let Some(handed) = self.batcher.hand_over(&mut self.handler, |_| ()) {
+        while let Some(handed) = self.batcher.hand_over(&mut self.handler, |_, _| ()) {
             if let Some(panic) = handed.panic {
                 resume_unwind(panic);
             }

@@ -57,6 +57,95 @@ pub trait Item: Send + Sized + 'static {
     fn patience(&self) -> Patience {
         Patience::Engine
     }
+
+    /// Whether items have weights. With `false`, the default, each counts as 1, and is not asked.
+    const WEIGHS: bool = false;
+
+    /// How much this item takes of a batch, in the unit of
+    /// [`batch_weight_max`](crate::Builder::batch_weight_max): bytes, rows, what costs. Asked by the push,
+    /// by the shard when it takes the item, and again when it has absorbed another.
+    #[inline]
+    fn weight(&self) -> u32 {
+        1
+    }
+
+    /// Whether items of this type may expire. With `false`, the default, none does, and an item whose
+    /// [`expires_after`](Self::expires_after) says otherwise is not accepted.
+    const EXPIRES: bool = false;
+
+    /// The time from its push after which it is of no use any more: if a handler has not seen it by then, it
+    /// fails as [`Expired`](crate::Failure::Expired). Counted from a lower bound of the push, so early by up
+    /// to a turn. Takes effect up to the moment of hand-over, also while its key is held or paused. Asked
+    /// once, when the shard takes the item.
+    #[inline]
+    fn expires_after(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether items of this type name entities. With `false`, the default, order is kept by key, and an
+    /// item whose [`entity`](Self::entity) names one is not accepted.
+    const ENTITIES: bool = false;
+
+    /// A hash of what must stay in order across keys: an account, an aircraft. Items that name the same
+    /// entity never overtake one another, even where their keys differ; those that name none keep the order
+    /// of their key. An item's shard is chosen by its entity then, so *a key lives on several shards*: a
+    /// handler's state by key is that shard's part of it. Must not change while the item waits.
+    #[inline]
+    fn entity(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether a newer item may be folded into one that waits: see [`absorb`](Self::absorb).
+    const ABSORBS: bool = false;
+
+    /// Folds a newer item of the same key into this one, the last that waits for it, so that one handler
+    /// call does for both: state updates, feeds where only the latest value counts. The survivor keeps the
+    /// older one's age and the longer-lived one's expiry, and both are settled together. Key and entity must
+    /// stay as they are. Where a state in between could fail, don't absorb.
+    ///
+    /// It is only asked of an item that no handler has seen and that nobody waits for.
+    ///
+    /// # Errors
+    ///
+    /// Gives the newer one back: it waits by itself.
+    ///
+    /// # Panics
+    ///
+    /// A panic fails both as [`Panicked`](crate::Failure::Panicked).
+    fn absorb(&mut self, newer: Self) -> Result<(), Self> {
+        Err(newer)
+    }
+
+    /// Which shard an item is handled by.
+    const SHARD_BY: ShardBy = ShardBy::Hash;
+
+    /// With [`ShardBy::Function`], which of so many shards handles the items of this key: from 0 to
+    /// `shards - 1`; larger numbers wrap around. Must say the same for the same key, always.
+    #[inline]
+    fn shard(_key: &Self::Key<'_>, _shards: usize) -> usize {
+        0
+    }
+}
+
+/// How items are placed on shards. Items of one key (with entities: of one entity) meet the same shard,
+/// but for [`Spread`](Self::Spread).
+///
+/// Different shards handle items at the same time, and nothing orders what they do. So what must not happen
+/// at the same time belongs on one shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShardBy {
+    /// By the hash of the key, or of the entity. The default.
+    #[default]
+    Hash,
+    /// By [`Item::shard`], a function of the key: to keep what belongs together on one core, or apart. Not
+    /// with entities.
+    Function,
+    /// Everything on the first shard; the others idle.
+    One,
+    /// Over all shards, whatever the key, in turns: for a hot key whose items need no order. Refused unless
+    /// order is [waived](crate::Order::Waived). A [`Handle`](crate::Handle) places by the hash all the same,
+    /// and per-key limits hold on each shard for itself.
+    Spread,
 }
 
 /// How long an item may linger in an open batch.

@@ -56,6 +56,31 @@ pub(crate) const MEASURE_EVERY: Nanos = Nanos::from_nanos(50_000);
 /// costs nothing beside it.
 pub(crate) const SLOW_HANDLER: Nanos = Nanos::from_nanos(20_000);
 
+/// Reply slots of one engine.
+pub(crate) const REPLIES: RangeInclusive<usize> = 0..=1 << 20;
+/// Attempts of one item.
+pub(crate) const ATTEMPTS: RangeInclusive<u32> = 1..=1_000;
+/// How long an item may back off.
+pub(crate) const BACKOFF: RangeInclusive<Nanos> =
+    Nanos::ZERO..=Nanos::from_nanos(3_600_000_000_000);
+/// Items of one held key, or entity, that may wait.
+pub(crate) const HELD_ITEMS: RangeInclusive<u32> = 1..=1 << 30;
+/// Items of one key.
+pub(crate) const KEY_ITEMS: RangeInclusive<u32> = 1..=1 << 30;
+/// Weight of one batch.
+pub(crate) const BATCH_WEIGHT: RangeInclusive<u64> = 1..=1 << 48;
+/// Follow-ups of one item, and how many may follow one another.
+pub(crate) const FOLLOW_UPS: RangeInclusive<u32> = 0..=1_024;
+/// See [`FOLLOW_UPS`].
+pub(crate) const FOLLOW_UP_DEPTH: RangeInclusive<u16> = 1..=1_024;
+/// Batches in flight on one shard.
+pub(crate) const IN_FLIGHT: RangeInclusive<u32> = 0..=65_536;
+/// How long a batch may be in flight.
+pub(crate) const IN_FLIGHT_FOR: RangeInclusive<Nanos> =
+    Nanos::from_nanos(1_000_000)..=Nanos::from_nanos(86_400_000_000_000);
+/// Keys that one turn of a shard with queues looks at, while everything open is to go.
+pub(crate) const SWEEP_MOST: usize = 8_192;
+
 const _: () = assert!(
     READY_BATCHES >= 2 * 1_024,
     "a drain needs room for a batch that makes place and a full one per item, for a worthwhile run"

@@ -4,20 +4,25 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ringbuf::LanesConfig;
+use ringbuf::{Flags, LanesConfig, ReplyPool};
 
 use crate::batcher::{Batcher, BatcherSizes};
 use crate::error::StartError;
 use crate::idle::{Idle, IdleTimes};
-use crate::item::Item;
+use crate::item::{Item, ShardBy};
 use crate::lane;
 use crate::limits;
 use crate::machine::Machine;
 use crate::nanos::Nanos;
 use crate::notes::Notes;
+use crate::operations::{Operations, Order, Oversize};
 use crate::pin::Shards;
+use crate::queues::Queues;
+use crate::retry::Retry;
 use crate::sizing::Sizing;
 use crate::tally::Histograms;
+use crate::tray::FollowUpLimits;
+use crate::verdict::Outcome;
 
 /// What to do after a handler has panicked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +54,18 @@ pub(crate) struct Settings {
     pub(crate) idle: Idle,
     pub(crate) after_panic: AfterPanic,
     pub(crate) drop_within: Duration,
+    pub(crate) queues: bool,
+    pub(crate) replies_max: usize,
+    pub(crate) retry: Retry,
+    pub(crate) order: Order,
+    pub(crate) held_items_max: u32,
+    pub(crate) key_items_max: Option<u32>,
+    pub(crate) batch_weight_max: Option<u64>,
+    pub(crate) oversize: Oversize,
+    pub(crate) isolates: bool,
+    pub(crate) follow_ups: FollowUpLimits,
+    pub(crate) in_flight_max: u32,
+    pub(crate) in_flight_for: Duration,
 }
 
 impl Default for Settings {
@@ -68,7 +85,36 @@ impl Default for Settings {
             idle: Idle::Auto,
             after_panic: AfterPanic::default(),
             drop_within: Duration::from_secs(5),
+            queues: false,
+            replies_max: 0,
+            retry: Retry::default(),
+            order: Order::default(),
+            held_items_max: 1_024,
+            key_items_max: None,
+            batch_weight_max: None,
+            oversize: Oversize::default(),
+            isolates: false,
+            follow_ups: FollowUpLimits { per_item: 0, depth: 1 },
+            in_flight_max: 0,
+            in_flight_for: Duration::from_secs(30),
         }
+    }
+}
+
+impl Settings {
+    /// Whether items must wait in queues.
+    fn needs_queues<T: Item>(&self) -> bool {
+        let types = T::EXPIRES || T::ENTITIES || T::ABSORBS;
+        let limits = self.key_items_max.is_some() || self.batch_weight_max.is_some();
+        self.queues
+            || types
+            || limits
+            || self.replies_max > 0
+            || self.retry.attempts > 1
+            || self.order == Order::Waived
+            || self.isolates
+            || self.follow_ups.per_item > 0
+            || self.in_flight_max > 0
     }
 }
 
@@ -114,6 +160,8 @@ pub struct Plan {
     pub(crate) lane_marks: usize,
     pub(crate) drain_items: usize,
     pub(crate) batcher: BatcherSizes,
+    /// Present where shards keep queues instead of a batcher.
+    pub(crate) operations: Option<Operations>,
     pub(crate) idle: IdleTimes,
     pub(crate) after_panic: AfterPanic,
     pub(crate) drop_within: Nanos,
@@ -143,6 +191,7 @@ impl Plan {
         if let Sizing::Fixed(items) = settings.sizing {
             check("sizing", items, &limits::BATCH_ITEMS)?;
         }
+        let operations = parse_operations::<T>(settings, flush_after)?;
         let (cores, cores_reason) = place_shards(settings, machine)?;
         let (idle, idle_reason) = choose_idle(settings, cores.len(), machine)?;
         let mut plan = Self {
@@ -158,6 +207,7 @@ impl Plan {
                 open_keys: settings.open_keys,
                 open_items: settings.open_items,
             },
+            operations,
             idle,
             after_panic: settings.after_panic,
             drop_within,
@@ -172,19 +222,52 @@ impl Plan {
 
     fn measure<T: Item, R, E>(&self) -> Vec<Part> {
         let shards = self.cores.len() as u64;
-        let bytes = Batcher::<T, R, E>::bytes(&self.batcher);
         let histograms = Histograms::bytes(self.batcher.sizing.largest());
-        let lane = lane::bytes::<T>(self.lanes_config()) + size_of::<Notes>();
+        let lane = lane::bytes::<T, R, E>(self.lanes_config()) + size_of::<Notes>();
         let part = |name, count, bytes: usize| Part { name, count, bytes_each: bytes as u64 };
-        vec![
-            part("lanes", shards * self.all_lanes() as u64, lane),
-            part("blocks of open batches", shards, bytes.blocks),
-            part("keys", shards, bytes.groups),
-            part("timers", shards, bytes.timers),
-            part("ready batches", shards, bytes.ready),
-            // The shard's, the one that is swapped against it, and the sum kept so far.
-            part("histograms", 3 * shards, histograms),
-        ]
+        let mut parts = vec![part("lanes", shards * self.all_lanes() as u64, lane)];
+        match &self.operations {
+            None => {
+                let bytes = Batcher::<T, R, E>::bytes(&self.batcher);
+                parts.extend([
+                    part("blocks of open batches", shards, bytes.blocks),
+                    part("keys", shards, bytes.groups),
+                    part("timers", shards, bytes.timers),
+                    part("ready batches", shards, bytes.ready),
+                ]);
+            }
+            Some(operations) => {
+                let bytes = Queues::<T, R, E>::bytes(operations);
+                parts.extend([
+                    part("queues of waiting items", shards, bytes.nodes),
+                    part("keys", shards, bytes.keys),
+                    part("timers", shards, bytes.timers),
+                    part("batches at hand", shards, bytes.batches),
+                ]);
+                if operations.replies_max > 0 {
+                    let pool = ReplyPool::<Outcome<R, E>>::heap_bytes(operations.replies_max);
+                    parts.push(part("reply slots", 1, pool));
+                    parts.push(part(
+                        "cancelled calls",
+                        shards,
+                        Flags::heap_bytes(operations.replies_max),
+                    ));
+                }
+            }
+        }
+        // The shard's, the one that is swapped against it, and the sum kept so far.
+        parts.push(part("histograms", 3 * shards, histograms));
+        parts
+    }
+
+    /// Items that weigh more are refused.
+    pub(crate) fn weight_max(&self) -> u64 {
+        match &self.operations {
+            Some(operations) if operations.oversize == Oversize::Refused => {
+                operations.batch_weight_max
+            }
+            _ => u64::MAX,
+        }
     }
 
     fn check_memory(&self, machine: &Machine) -> Result<(), StartError> {
@@ -245,6 +328,59 @@ impl Plan {
     pub fn bytes(&self) -> u64 {
         self.parts.iter().map(Part::bytes).sum()
     }
+}
+
+/// What there is to do besides batches; `None` where that is nothing.
+fn parse_operations<T: Item>(
+    settings: &Settings,
+    flush_after: Nanos,
+) -> Result<Option<Operations>, StartError> {
+    let Settings { retry, follow_ups, .. } = settings;
+    check("replies_max", settings.replies_max, &limits::REPLIES)?;
+    check("retry.attempts", retry.attempts, &limits::ATTEMPTS)?;
+    check_time("retry.first", retry.first, &limits::BACKOFF)?;
+    let first = Nanos::from(retry.first);
+    check_time("retry.longest", retry.longest, &(first..=*limits::BACKOFF.end()))?;
+    check("retry.jitter", retry.jitter, &(0.0..=1.0))?;
+    check("held_items_max", settings.held_items_max, &limits::HELD_ITEMS)?;
+    if let Some(items) = settings.key_items_max {
+        check("key_items_max", items, &limits::KEY_ITEMS)?;
+    }
+    if let Some(weight) = settings.batch_weight_max {
+        check("batch_weight_max", weight, &limits::BATCH_WEIGHT)?;
+    }
+    check("follow_ups.per_item", follow_ups.per_item, &limits::FOLLOW_UPS)?;
+    check("follow_ups.depth", follow_ups.depth, &limits::FOLLOW_UP_DEPTH)?;
+    check("in_flight_max", settings.in_flight_max, &limits::IN_FLIGHT)?;
+    let in_flight_for =
+        check_time("in_flight_for", settings.in_flight_for, &limits::IN_FLIGHT_FOR)?;
+    if T::ENTITIES && settings.order == Order::Waived {
+        return Err(setting("order", "Waived", "Kept, for items that name entities"));
+    }
+    if T::SHARD_BY == ShardBy::Spread && settings.order == Order::Kept {
+        return Err(setting("order", "Kept", "Waived, for items that are spread over shards"));
+    }
+    if T::SHARD_BY == ShardBy::Function && T::ENTITIES {
+        let allowed = "Hash, One, for items that name entities";
+        return Err(setting("Item::SHARD_BY", "Function", allowed));
+    }
+    Ok(settings.needs_queues::<T>().then(|| Operations {
+        sizing: settings.sizing,
+        flush_after,
+        open_keys: settings.open_keys,
+        open_items: settings.open_items,
+        replies_max: settings.replies_max,
+        retry: *retry,
+        ordered: settings.order == Order::Kept,
+        held_items_max: settings.held_items_max,
+        key_items_max: settings.key_items_max.unwrap_or(u32::MAX),
+        batch_weight_max: settings.batch_weight_max.unwrap_or(u64::MAX),
+        oversize: settings.oversize,
+        isolates: settings.isolates,
+        follow_ups: *follow_ups,
+        in_flight_max: settings.in_flight_max,
+        in_flight_for,
+    }))
 }
 
 fn setting(

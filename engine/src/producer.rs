@@ -1,5 +1,7 @@
 //! The way in, for a thread of its own.
 
+mod route;
+
 use std::cell::Cell;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -7,22 +9,13 @@ use std::marker::PhantomData;
 
 use ringbuf::wake;
 
-use crate::error::{PushError, RunError};
-use crate::home::Home;
-use crate::idle::{IdleTimes, Idling, Step};
-use crate::item::{Item, Patience};
+use crate::entrance::Entrance;
+use crate::error::{CallsError, PushError, RunError};
+use crate::idle::{Idling, Step};
+use crate::item::{Item, Patience, ShardBy};
 use crate::lane::{Lane, LaneRun, Mark};
-use crate::nanos::Clock;
 use crate::router::{KeyHasher, Router};
-
-/// What every way into an engine shares.
-#[derive(Clone, Debug)]
-pub(crate) struct Entrance<S> {
-    pub(crate) router: Router<S>,
-    pub(crate) clock: Clock,
-    pub(crate) idle: IdleTimes,
-    pub(crate) home: Home,
-}
+use crate::ticket::{Ticket, Tickets};
 
 /// Pushes items into an engine, from one thread at a time.
 ///
@@ -49,13 +42,15 @@ pub(crate) struct Entrance<S> {
 /// # assert_eq!(last.done, 99);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Producer<T: Item, S = KeyHasher> {
-    lane: Lane<T>,
-    entrance: Entrance<S>,
+pub struct Producer<T: Item, R = (), E = (), S = KeyHasher> {
+    lane: Lane<T, R, E>,
+    entrance: Entrance<T, R, E, S>,
+    /// The shard of the last item that was spread.
+    spread: usize,
     not_sync: PhantomData<Cell<()>>,
 }
 
-impl<T: Item, S> fmt::Debug for Producer<T, S> {
+impl<T: Item, R, E, S> fmt::Debug for Producer<T, R, E, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer").field("lane", &self.lane.index()).finish_non_exhaustive()
     }
@@ -65,16 +60,28 @@ impl<T: Item, S> fmt::Debug for Producer<T, S> {
 /// small, few enough that a shard has something to do meanwhile.
 const RUN: usize = 256;
 
-impl<T: Item, S: BuildHasher> Producer<T, S> {
-    pub(crate) fn new(lane: Lane<T>, entrance: Entrance<S>) -> Self {
-        Self { lane, entrance, not_sync: PhantomData }
+impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
+    pub(crate) fn new(lane: Lane<T, R, E>, entrance: Entrance<T, R, E, S>) -> Self {
+        let spread = lane.index();
+        Self { lane, entrance, spread, not_sync: PhantomData }
+    }
+
+    /// The shard that an item goes to.
+    #[inline(always)]
+    fn shard_of(&mut self, item: &T) -> usize {
+        if T::SHARD_BY == ShardBy::Spread {
+            self.spread = (self.spread + 1) % self.lane.shards();
+            return self.spread;
+        }
+        self.entrance.router.place(item)
     }
 
     /// Pushes an item, if there is room for it.
     ///
     /// # Errors
     ///
-    /// [`PushError::Full`] and [`PushError::Closed`] give the item back.
+    /// [`PushError::Full`] and [`PushError::Closed`] give the item back, and so do
+    /// [`PushError::TooHeavy`] and [`PushError::Undeclared`].
     ///
     /// # Panics
     ///
@@ -82,9 +89,12 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
     /// not accepted.
     #[inline]
     pub fn try_push(&mut self, item: T) -> Result<(), PushError<T>> {
-        let hash = self.entrance.router.hash(&item);
+        if let Some(refusal) = self.entrance.refusal(&item) {
+            return Err(refusal.of(item));
+        }
+        let shard = self.shard_of(&item);
         let patience = item.patience();
-        self.try_push_to(self.entrance.router.shard(hash), item, patience)
+        self.try_push_to(shard, item, patience)
     }
 
     /// Pushes an item; waits while there is no room for it.
@@ -95,15 +105,17 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
     /// # Errors
     ///
     /// [`PushError::Closed`]; [`PushError::WouldDeadlock`] if it would have to wait on a shard's own
-    /// thread. Both give the item back.
+    /// thread; [`PushError::TooHeavy`], [`PushError::Undeclared`]. Each gives the item back.
     ///
     /// # Panics
     ///
     /// As [`try_push`](Self::try_push).
     #[inline]
     pub fn push(&mut self, item: T) -> Result<(), PushError<T>> {
-        let hash = self.entrance.router.hash(&item);
-        let shard = self.entrance.router.shard(hash);
+        if let Some(refusal) = self.entrance.refusal(&item) {
+            return Err(refusal.of(item));
+        }
+        let shard = self.shard_of(&item);
         let patience = item.patience();
         let marked = patience != Patience::Engine;
         // Room first: were the item handed to whoever waits for it, it could not stay in registers.
@@ -160,10 +172,82 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
             }
         }
         // Closed is found by the push that follows.
-        let _ = wake::block_on_fn(0, |waker| match marks {
-            0 => lane.poll_room(shard, items, waker),
-            _ => lane.poll_marked_room(shard, waker),
-        });
+        let _ = wake::block_on_fn(0, |waker| lane.poll_rooms(shard, items, marks, waker));
+    }
+
+    /// Pushes an item and returns a ticket on what becomes of it; waits while there is no room for it in
+    /// its lane. Its batch goes at the end of the turn that finds it, with whatever is in it.
+    ///
+    /// Allocates nothing: the answer comes through one of
+    /// [`replies_max`](crate::Builder::replies_max) slots, which is free again when the ticket has the
+    /// answer, or is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError::NoReplySlot`] when no slot is free: it does not wait for one, since whoever holds the
+    /// tickets may be who calls. Others as [`push`](Self::push). Each gives the item back.
+    ///
+    /// # Panics
+    ///
+    /// As [`try_push`](Self::try_push).
+    pub fn call(&mut self, item: T) -> Result<Ticket<R, E>, PushError<T>> {
+        self.call_or(item, true)
+    }
+
+    /// As [`call`](Self::call), if there is room.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call), and [`PushError::Full`].
+    ///
+    /// # Panics
+    ///
+    /// As [`try_push`](Self::try_push).
+    pub fn try_call(&mut self, item: T) -> Result<Ticket<R, E>, PushError<T>> {
+        self.call_or(item, false)
+    }
+
+    fn call_or(&mut self, item: T, waits: bool) -> Result<Ticket<R, E>, PushError<T>> {
+        if let Some(refusal) = self.entrance.refusal(&item) {
+            return Err(refusal.of(item));
+        }
+        let shard = self.shard_of(&item);
+        if waits && !self.has_room(shard, true) && self.wait_or_deadlock(shard, true) {
+            return Err(PushError::WouldDeadlock(item));
+        }
+        let Some((answer, ticket)) = self.entrance.ask(shard) else {
+            return Err(PushError::NoReplySlot(item));
+        };
+        let Self { lane, entrance, .. } = self;
+        let now = || entrance.clock.now().as_nanos();
+        match lane.try_push_marked(shard, item, Mark::Call(answer), now) {
+            Ok(()) => Ok(ticket),
+            Err(error) => Err(PushError::from(error).map(|(item, _)| item)),
+        }
+    }
+
+    /// [Calls](Self::call) with everything that `items` gives, and returns one ticket on all answers.
+    ///
+    /// # Errors
+    ///
+    /// [`CallsError`] has the ticket on those that were accepted, and the item that was not; what follows
+    /// it is still in `items`.
+    ///
+    /// # Panics
+    ///
+    /// If `items` does, and as [`try_push`](Self::try_push).
+    pub fn call_all(
+        &mut self,
+        items: &mut impl Iterator<Item = T>,
+    ) -> Result<Tickets<R, E>, CallsError<T, R, E>> {
+        let mut tickets = Tickets::new();
+        for item in items {
+            match self.call(item) {
+                Ok(ticket) => tickets.push(ticket),
+                Err(cause) => return Err(CallsError { tickets, cause }),
+            }
+        }
+        Ok(tickets)
     }
 
     /// Pushes everything that `items` gives, in runs that are published at once: the cheapest way
@@ -227,7 +311,7 @@ impl<T: Item, S: BuildHasher> Producer<T, S> {
     ) -> Result<Staged<T>, RunError<T>> {
         let Self { lane, entrance, .. } = self;
         let mut run = lane.run();
-        let mut plain = Plain { items, router: &entrance.router, refused: None };
+        let mut plain = Plain { items, entrance, refused: None };
         let staged = plain.stage(&mut run);
         match run.commit(|| entrance.clock.now().as_nanos()) {
             Ok(()) => Ok(staged),
@@ -291,18 +375,22 @@ enum Then<T> {
     Refused(T),
 }
 
-/// Items up to the first that has a patience of its own: that one can't be in a run.
-struct Plain<'a, I: Iterator, S> {
+/// Items up to the first that can't be in a run: it has a patience of its own, is refused, or takes its
+/// turn over all shards.
+struct Plain<'a, I: Iterator, R, E, S>
+where
+    I::Item: Item,
+{
     items: &'a mut I,
-    router: &'a Router<S>,
+    entrance: &'a Entrance<I::Item, R, E, S>,
     refused: Option<I::Item>,
 }
 
-impl<T: Item, S: BuildHasher, I: Iterator<Item = T>> Plain<'_, I, S> {
+impl<T: Item, R, E, S: BuildHasher, I: Iterator<Item = T>> Plain<'_, I, R, E, S> {
     /// Stages up to [`RUN`] items, each at the shard it belongs to, until there is no room for one.
     #[inline]
-    fn stage(&mut self, run: &mut LaneRun<'_, T>) -> Staged<T> {
-        let items = if self.router.shards() == 1 {
+    fn stage(&mut self, run: &mut LaneRun<'_, T, R, E>) -> Staged<T> {
+        let items = if self.entrance.router.shards() == 1 {
             self.stage_at_the_only_shard(run)
         } else {
             self.stage_at_many(run)
@@ -315,10 +403,10 @@ impl<T: Item, S: BuildHasher, I: Iterator<Item = T>> Plain<'_, I, S> {
         Staged { items, then }
     }
 
-    fn stage_at_many(&mut self, run: &mut LaneRun<'_, T>) -> usize {
+    fn stage_at_many(&mut self, run: &mut LaneRun<'_, T, R, E>) -> usize {
         for staged in 0..RUN {
             let Some(item) = self.next() else { return staged };
-            let Some(place) = run.place(self.router.shard(self.router.hash(&item))) else {
+            let Some(place) = run.place(self.entrance.router.place(&item)) else {
                 self.refused = Some(item);
                 return staged;
             };
@@ -328,9 +416,9 @@ impl<T: Item, S: BuildHasher, I: Iterator<Item = T>> Plain<'_, I, S> {
     }
 
     /// The same, with the end of the one ring kept in registers: a third of the instructions.
-    fn stage_at_the_only_shard(&mut self, run: &mut LaneRun<'_, T>) -> usize {
+    fn stage_at_the_only_shard(&mut self, run: &mut LaneRun<'_, T, R, E>) -> usize {
         let room = run.room(0).min(RUN);
-        let router = self.router;
+        let router: &Router<S> = &self.entrance.router;
         let staged = run.extend(
             0,
             self.by_ref().take(room).inspect(|item| {
@@ -346,13 +434,16 @@ impl<T: Item, S: BuildHasher, I: Iterator<Item = T>> Plain<'_, I, S> {
     }
 }
 
-impl<T: Item, S: BuildHasher, I: Iterator<Item = T>> Iterator for Plain<'_, I, S> {
+impl<T: Item, R, E, S: BuildHasher, I: Iterator<Item = T>> Iterator for Plain<'_, I, R, E, S> {
     type Item = T;
 
     #[inline(always)]
     fn next(&mut self) -> Option<T> {
         let item = self.items.next()?;
-        if item.patience() != Patience::Engine {
+        let alone = T::SHARD_BY == ShardBy::Spread
+            || item.patience() != Patience::Engine
+            || self.entrance.refusal(&item).is_some();
+        if alone {
             self.refused = Some(item);
             return None;
         }

@@ -5,7 +5,8 @@ use std::hash::BuildHasher;
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 
-use crate::item::Item;
+use crate::item::{Item, ShardBy};
+use crate::spot::Spot;
 
 /// The hasher of keys unless another is given: foldhash, with a seed of its own for each engine.
 pub type KeyHasher = SeedableRandomState;
@@ -13,8 +14,12 @@ pub type KeyHasher = SeedableRandomState;
 /// A hasher with a fresh seed. The seed comes from the standard library's random state: foldhash's own
 /// is made from the one before, and was seen to come out the same several times in a row.
 pub(crate) fn key_hasher() -> KeyHasher {
-    let seed = std::hash::RandomState::new().hash_one(0_u64);
-    SeedableRandomState::with_seed(seed, SharedSeed::global_random())
+    SeedableRandomState::with_seed(random(), SharedSeed::global_random())
+}
+
+/// A random number, from the standard library's random state.
+pub(crate) fn random() -> u64 {
+    std::hash::RandomState::new().hash_one(0_u64)
 }
 
 /// Hashes keys and spreads them over shards; one for a whole engine.
@@ -39,6 +44,48 @@ impl<S: BuildHasher> Router<S> {
     #[inline]
     pub(crate) fn hash_key<T: Item>(&self, key: &T::Key<'_>) -> u64 {
         self.hasher.hash_one(key)
+    }
+
+    /// Where an item belongs. `turn` counts up where items are spread.
+    pub(crate) fn locate<T: Item>(&self, item: &T) -> Spot {
+        let hash = self.hash(item);
+        let domain = self.domain(item, hash);
+        Spot { hash, domain, shard: self.place(item) }
+    }
+
+    /// What must stay in order with an item: its entity's hash, or its key's.
+    #[inline]
+    pub(crate) fn domain<T: Item>(&self, item: &T, hash: u64) -> u64 {
+        match item.entity() {
+            // It may be no good hash: a number, say.
+            Some(entity) if T::ENTITIES => self.hasher.hash_one(entity),
+            _ => hash,
+        }
+    }
+
+    /// The shard of an item, but for those that are spread.
+    #[inline]
+    pub(crate) fn place<T: Item>(&self, item: &T) -> usize {
+        match T::SHARD_BY {
+            ShardBy::Hash | ShardBy::Spread => self.shard(self.domain(item, self.hash(item))),
+            ShardBy::Function => T::shard(&item.key(), self.shards as usize) % self.shards as usize,
+            ShardBy::One => 0,
+        }
+    }
+
+    /// The shard of a key with this hash, where that follows from the key.
+    pub(crate) fn place_key<T: Item>(&self, key: &T::Key<'_>, hash: u64) -> usize {
+        match T::SHARD_BY {
+            ShardBy::Hash | ShardBy::Spread => self.shard(hash),
+            ShardBy::Function => T::shard(key, self.shards as usize) % self.shards as usize,
+            ShardBy::One => 0,
+        }
+    }
+
+    /// The one shard that has the items of a key; `None` where all may have some.
+    pub(crate) fn shard_of_key<T: Item>(&self, key: &T::Key<'_>, hash: u64) -> Option<usize> {
+        let everywhere = T::ENTITIES || T::SHARD_BY == ShardBy::Spread;
+        (!everywhere).then(|| self.place_key::<T>(key, hash))
     }
 
     /// How many shards there are; at least 1.

@@ -1,6 +1,9 @@
 //! One shard: a turn of drain, group, decide, hand over; and the thread that goes round.
 
+mod operate;
 mod pass;
+mod plain;
+mod queued;
 
 use std::any::Any;
 use std::hash::BuildHasher;
@@ -11,37 +14,23 @@ use crossbeam_channel::{Receiver, Sender};
 use crossbeam_utils::sync::Parker;
 use ringbuf::SeqlockWriter;
 
-use crate::batcher::Batcher;
-use crate::drain::Drain;
+use crate::entrance::Entrance;
+use crate::handed_over::HandedOver;
 use crate::handler::Handler;
 use crate::idle::{IdleTimes, Idling, Step};
 use crate::lane::{Mark, ShardLanes};
 use crate::nanos::{Clock, Nanos};
 use crate::notes::Notes;
+use crate::observer::{BatchEvent, Observer};
 use crate::panics::{drop_panics, message, message_of};
 use crate::plan::{AfterPanic, Plan};
-use crate::producer::Entrance;
 use crate::router::Router;
-use crate::tally::{Histograms, Published, Tally};
+use crate::shard_id::ShardId;
+use crate::tally::{Counters, Histograms, Tally};
 use crate::verdict::Trigger;
-
-/// A shard's number, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ShardId(pub(crate) usize);
-
-impl ShardId {
-    /// The number, from 0 to the number of shards less one.
-    #[must_use]
-    pub fn index(self) -> usize {
-        self.0
-    }
-}
-
-impl std::fmt::Display for ShardId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
+pub(crate) use operate::Operation;
+pub(crate) use plain::Plain;
+pub(crate) use queued::Queued;
 
 /// What a factory may fail with.
 pub(crate) type FactoryError = Box<dyn std::error::Error + Send + Sync>;
@@ -56,6 +45,80 @@ pub(crate) enum Control {
     Close,
     /// Fail what is here, and end.
     Stop,
+    /// Something that only queues can do.
+    Operate(Operation),
+}
+
+/// What groups a shard's items: chosen once for an engine, and a type, so that one kind costs the other
+/// nothing.
+pub(crate) trait Core<H: Handler>: Sized {
+    /// What it is made of.
+    type Parts;
+    /// Counters that it publishes.
+    const WORDS: usize;
+
+    /// Takes all memory.
+    fn new(parts: Self::Parts, now: Nanos) -> Self;
+    fn tally(&self) -> &Tally;
+    fn tally_mut(&mut self) -> &mut Tally;
+    /// A turn starts.
+    fn begin(&mut self, now: Nanos, depth: usize);
+    /// Items out of all lanes; maybe right on to the handler.
+    fn take_in<S: BuildHasher>(shard: &mut Shard<H, S, Self>) -> TakenIn;
+    /// A bounded run out of one lane.
+    fn drain<S: BuildHasher>(shard: &mut Shard<H, S, Self>, lane: usize, waiting: usize) -> usize;
+    /// Everything open is to go.
+    fn sweep(&mut self, trigger: Trigger);
+    /// Seals what must go now.
+    fn decide(&mut self);
+    fn has_ready(&self) -> bool;
+    fn hand_over(
+        &mut self,
+        handler: &mut H,
+        before: impl FnOnce(&mut Tally, usize),
+    ) -> Option<HandedOver>;
+    fn is_behind(&self) -> bool;
+    fn next_deadline(&self) -> Option<Nanos>;
+    fn is_empty(&self) -> bool;
+    fn fail_all(&mut self) -> u64;
+    fn gauge(&mut self);
+    /// The lanes are closed: what is here is to be settled soon.
+    fn close(&mut self) {}
+    /// Accepted items that no lane has brought.
+    fn emitted(&self) -> u64 {
+        0
+    }
+    /// The lanes were drained so far.
+    fn note_heads(&mut self, _heads: impl Fn(usize) -> u64) {}
+    /// Does what only queues can do; `tails` says how far the lanes reach.
+    fn operate(&mut self, operation: Operation, tails: impl FnOnce() -> Vec<u64>);
+    /// Hands exactly one item over.
+    fn step(
+        &mut self,
+        handler: &mut H,
+        before: impl FnOnce(&mut Tally, usize),
+    ) -> Option<HandedOver>;
+    /// Writes the counters where they are published.
+    fn publish(counters: &Counters, to: &mut SeqlockWriter);
+    /// Says how things stand while the handler has so many items in its hands.
+    fn report(tally: &mut Tally, items: usize, to: &mut SeqlockWriter);
+}
+
+/// What a shard is connected to.
+pub(crate) struct Ends<H: Handler> {
+    pub(crate) lanes: ShardLanes<H::Item, H::Reply, H::Error>,
+    pub(crate) factory: Factory<H>,
+    pub(crate) control: Receiver<Control>,
+    pub(crate) counters: SeqlockWriter,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+}
+
+/// What came out of the lanes in a turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TakenIn {
+    /// Items that went right on to the handler, and those that were drained.
+    pub(crate) passed: usize,
+    pub(crate) drained: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,42 +129,41 @@ enum Phase {
     Ended,
 }
 
-pub(crate) struct Shard<H: Handler, S> {
+pub(crate) struct Shard<H: Handler, S, C> {
     id: ShardId,
     clock: Clock,
     router: Router<S>,
-    lanes: ShardLanes<H::Item>,
+    lanes: ShardLanes<H::Item, H::Reply, H::Error>,
     notes: Vec<Notes>,
     /// The lane that this turn's drain begins with.
     first_lane: usize,
     drain_items: usize,
-    batcher: Batcher<H::Item, H::Reply, H::Error>,
+    core: C,
+    observer: Option<Arc<dyn Observer>>,
     handler: H,
     factory: Factory<H>,
     after_panic: AfterPanic,
     phase: Phase,
     control: Receiver<Control>,
     counters: SeqlockWriter,
-    published: Published,
     /// The last turn's handler calls have come to what is not published yet.
     unpublished: bool,
 }
 
-impl<H: Handler, S: BuildHasher> Shard<H, S> {
+impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
     /// Takes all the memory that the shard will use; fails if its handler can't be made.
     pub(crate) fn new(
         id: ShardId,
         plan: &Plan,
-        entrance: &Entrance<S>,
-        lanes: ShardLanes<H::Item>,
-        factory: Factory<H>,
-        control: Receiver<Control>,
-        counters: SeqlockWriter,
+        entrance: &Entrance<H::Item, H::Reply, H::Error, S>,
+        ends: Ends<H>,
+        parts: C::Parts,
     ) -> Result<Self, FactoryError>
     where
         S: Clone,
     {
-        let Entrance { router, clock, .. } = entrance.clone();
+        let Ends { lanes, factory, control, counters, observer } = ends;
+        let (router, clock) = (entrance.router.clone(), entrance.clock.clone());
         let handler = make(&factory, id)?;
         let now = clock.now();
         Ok(Self {
@@ -112,14 +174,14 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
             notes: vec![Notes::new(now); plan.all_lanes()],
             first_lane: 0,
             drain_items: plan.drain_items,
-            batcher: Batcher::new(&plan.batcher, now),
+            core: C::new(parts, now),
+            observer,
             handler,
             factory,
             after_panic: plan.after_panic,
             phase: Phase::Running,
             control,
             counters,
-            published: Published::default(),
             unpublished: false,
         })
     }
@@ -133,25 +195,27 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
             return false;
         }
         let depth = self.look(now);
-        self.batcher.begin(now, depth);
-        let (passed, drained) = if self.batcher.passes() { self.pass() } else { (0, self.drain()) };
+        self.core.begin(now, depth);
+        let TakenIn { passed, drained } = C::take_in(self);
         if self.phase == Phase::Ended {
             return true;
         }
+        let Self { lanes, core, .. } = self;
+        core.note_heads(|lane| lanes.head(lane));
         // Not before the lanes are empty: until then, batches still fill.
         if self.phase == Phase::Draining && self.lanes.is_drained() {
-            self.batcher.sweep(Trigger::Drain);
+            self.core.sweep(Trigger::Drain);
         }
-        self.batcher.decide();
-        let has_ready = self.batcher.has_ready();
+        self.core.decide();
+        let has_ready = self.core.has_ready();
         if has_ready {
             self.publish();
             self.hand_over_ready();
         }
         let handed_over = has_ready || passed > 0;
-        let worked = drained > 0 || handed_over || self.batcher.is_behind();
+        let worked = drained > 0 || handed_over || self.core.is_behind();
         if worked {
-            self.batcher.tally.counters.turns += 1;
+            self.core.tally_mut().counters.turns += 1;
         }
         // A turn that has handed over leaves it to the next one, which begins at once: if that finds
         // work it publishes anyway, and if not it has the time.
@@ -159,7 +223,7 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
             self.publish();
         }
         self.unpublished = handed_over;
-        if self.phase == Phase::Draining && self.lanes.is_drained() && self.batcher.is_empty() {
+        if self.phase == Phase::Draining && self.lanes.is_drained() && self.core.is_empty() {
             self.end();
         }
         worked
@@ -172,12 +236,12 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
 
     /// The counters as of the last turn, and the histograms.
     pub(crate) fn tally(&self) -> &Tally {
-        &self.batcher.tally
+        self.core.tally()
     }
 
     /// When a turn has something to do, if nothing arrives before.
     pub(crate) fn next_deadline(&self) -> Option<Nanos> {
-        self.batcher.next_deadline()
+        self.core.next_deadline()
     }
 
     /// Notes how far each lane reaches. The depth is what waits in them.
@@ -190,8 +254,9 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
             accepted += tail;
             self.notes[lane].note(tail, now);
         }
-        let counters = &mut self.batcher.tally.counters;
-        counters.accepted = accepted;
+        let emitted = self.core.emitted();
+        let counters = &mut self.core.tally_mut().counters;
+        counters.accepted = accepted + emitted;
         counters.in_lanes = depth as u64;
         depth
     }
@@ -213,42 +278,73 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
     }
 
     fn drain_lane(&mut self, lane: usize) -> usize {
-        let Self { lanes, notes, batcher, router, .. } = self;
-        let waiting = (lanes.tail(lane) - lanes.head(lane)) as usize;
-        let most = waiting.min(self.drain_items).min(batcher.room());
-        let mut drained = 0;
-        if most > 0 {
-            let notes = &mut notes[lane];
-            let mut run = Drain { run: lanes.run(lane, most), batcher, notes, router };
-            drained = run.all();
-        }
+        let waiting = (self.lanes.tail(lane) - self.lanes.head(lane)) as usize;
+        let drained = C::drain(self, lane, waiting.min(self.drain_items));
+        let Self { lanes, core, .. } = self;
         while let Some(mark) = lanes.take_mark_at_head(lane) {
             if matches!(mark, Mark::Flush) {
-                batcher.sweep(Trigger::Flush);
+                core.sweep(Trigger::Flush);
             }
         }
-        batcher.tally.counters.in_lanes -= drained as u64;
+        core.tally_mut().counters.in_lanes -= drained as u64;
         drained
     }
 
     fn hand_over_ready(&mut self) {
-        while self.batcher.has_ready() && self.phase != Phase::Ended {
-            let measures = self.batcher.tally.measures_next();
-            let begun = if measures { self.clock.now() } else { Nanos::ZERO };
-            let Self { batcher, handler, counters, published, .. } = self;
-            let handed = batcher.hand_over(handler, |tally| report(tally, counters, published));
-            let Some(handed) = handed else { return };
-            if measures {
-                let ended = self.clock.now();
-                let tally = &mut self.batcher.tally;
-                tally.measured(handed.items, handed.since, handed.deadline, begun, ended);
-            }
-            if let Some(panic) = handed.panic {
-                self.recover(panic);
+        while self.core.has_ready() && self.phase != Phase::Ended {
+            let handed = self.hand_over(|core, handler, counters| {
+                core.hand_over(handler, |tally, items| C::report(tally, items, counters))
+            });
+            if !handed {
+                return;
             }
             if self.lanes.doorbell().take_knock() {
                 self.obey();
             }
+        }
+    }
+
+    /// One handler call, measured if it is to be; says whether there was one.
+    #[inline(always)]
+    fn hand_over(
+        &mut self,
+        call: impl FnOnce(&mut C, &mut H, &mut SeqlockWriter) -> Option<HandedOver>,
+    ) -> bool {
+        let measures = self.core.tally_mut().measures_next() || self.observer.is_some();
+        let begun = if measures { self.clock.now() } else { Nanos::ZERO };
+        let Self { core, handler, counters, .. } = self;
+        let Some(handed) = call(core, handler, counters) else { return false };
+        if measures {
+            let ended = self.clock.now();
+            let tally = self.core.tally_mut();
+            tally.measured(handed.items, handed.since, handed.deadline, begun, ended);
+            self.observe(&handed, begun, ended);
+        }
+        if let Some(panic) = handed.panic {
+            self.recover(panic);
+        }
+        true
+    }
+
+    /// Tells who watches of a handler call.
+    fn observe(&mut self, handed: &HandedOver, begun: Nanos, ended: Nanos) {
+        let (Some(observer), Some(seen)) = (&self.observer, &handed.seen) else { return };
+        let event = BatchEvent {
+            shard: self.id,
+            key_hash: seen.hash,
+            trigger: seen.trigger,
+            items: handed.items,
+            done: seen.came.done,
+            failed: seen.came.failed,
+            retried: seen.came.retried,
+            oldest_age: begun.saturating_sub(handed.since),
+            formation: begun.saturating_sub(self.core.tally().turn()),
+            execution: ended.saturating_sub(begun),
+            lateness: begun.saturating_sub(handed.deadline),
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer.batch(&event))) {
+            tracing::error!(panic = message_of(panic), "an observer panicked");
+            self.core.tally_mut().counters.operations.hook_panics += 1;
         }
     }
 
@@ -257,20 +353,21 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
     fn recover(&mut self, panic: Box<dyn Any + Send>) {
         let shard = self.id.0;
         tracing::error!(shard, panic = message(&*panic), "a handler panicked");
-        self.batcher.tally.counters.drop_panics += u64::from(drop_panics(panic));
+        self.core.tally_mut().counters.handler_panics += 1;
+        self.core.tally_mut().counters.drop_panics += u64::from(drop_panics(panic));
         match self.after_panic {
             AfterPanic::Keep => {}
             AfterPanic::Stop => self.stop(),
             AfterPanic::Rebuild => match make(&self.factory, self.id) {
                 Ok(fresh) => {
                     let old = std::mem::replace(&mut self.handler, fresh);
-                    self.batcher.tally.counters.drop_panics += u64::from(drop_panics(old));
+                    self.core.tally_mut().counters.drop_panics += u64::from(drop_panics(old));
                 }
                 Err(error) => {
                     // Its text and its end are user code too.
                     let text = catch_unwind(AssertUnwindSafe(|| error.to_string()));
                     let text = text.unwrap_or_else(message_of);
-                    self.batcher.tally.counters.drop_panics += u64::from(drop_panics(error));
+                    self.core.tally_mut().counters.drop_panics += u64::from(drop_panics(error));
                     tracing::error!(
                         shard,
                         error = text,
@@ -288,7 +385,7 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
         while let Ok(control) = self.control.try_recv() {
             match control {
                 Control::Swap(fresh, reply) => {
-                    let seen = std::mem::replace(&mut self.batcher.tally.histograms, fresh);
+                    let seen = std::mem::replace(&mut self.core.tally_mut().histograms, fresh);
                     self.publish();
                     // Nobody listens any more: they gave up waiting; what was seen is theirs.
                     let _ = reply.send(seen);
@@ -297,12 +394,51 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
                     if self.phase == Phase::Running {
                         tracing::debug!(shard = self.id.0, "draining");
                         self.lanes.close();
+                        self.core.close();
                         self.phase = Phase::Draining;
                     }
                 }
                 Control::Stop => self.stop(),
+                Control::Operate(operation) => self.operate(operation),
             }
         }
+    }
+
+    fn operate(&mut self, operation: Operation) {
+        if let Operation::Step(reply) = operation {
+            let now = self.clock.now();
+            let stepped = self.step(now);
+            // Nobody listens any more: they gave up waiting.
+            let _ = reply.send(stepped);
+            return;
+        }
+        let Self { lanes, core, .. } = self;
+        core.operate(operation, || {
+            let mut tails = Vec::new();
+            for lane in 0..lanes.lanes_in_use() {
+                lanes.look(lane);
+                tails.push(lanes.tail(lane));
+            }
+            tails
+        });
+    }
+
+    /// Hands exactly one item over, the one that came first, while everything else is paused; says whether
+    /// there was one.
+    pub(crate) fn step(&mut self, now: Nanos) -> bool {
+        if self.phase != Phase::Running {
+            return false;
+        }
+        self.core.operate(Operation::PauseAll, Vec::new);
+        self.turn(now);
+        if self.phase != Phase::Running {
+            return false;
+        }
+        let stepped = self.hand_over(|core, handler, counters| {
+            core.step(handler, |tally, items| C::report(tally, items, counters))
+        });
+        self.publish();
+        stepped
     }
 
     /// Closes the lanes and fails everything that is here.
@@ -317,13 +453,13 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
             let waiting = (self.lanes.tail(lane) - self.lanes.head(lane)) as usize;
             for item in self.lanes.run(lane, waiting) {
                 let panicked = drop_panics(item);
-                self.batcher.tally.counters.drop_panics += u64::from(panicked);
+                self.core.tally_mut().counters.drop_panics += u64::from(panicked);
             }
         }
-        self.batcher.tally.counters.in_lanes = 0;
-        self.batcher.tally.counters.failed += left as u64;
-        left += self.batcher.fail_all() as usize;
-        self.batcher.tally.counters.stopped_shards = 1;
+        self.core.tally_mut().counters.in_lanes = 0;
+        self.core.tally_mut().counters.failed += left as u64;
+        left += self.core.fail_all() as usize;
+        self.core.tally_mut().counters.stopped_shards = 1;
         tracing::warn!(shard = self.id.0, left, "stopped; what was left fails");
         self.end();
     }
@@ -335,15 +471,15 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
 
     /// Publishes the counters.
     fn publish(&mut self) {
-        self.batcher.gauge();
-        let counters = &self.batcher.tally.counters;
+        self.core.gauge();
+        self.core.tally_mut().catch_up();
+        let counters = &self.core.tally_mut().counters;
         debug_assert_eq!(
             counters.accepted,
             counters.settled() + counters.waiting(),
             "items are conserved: {counters:?}"
         );
-        self.published = counters.published();
-        self.counters.publish(&counters.write());
+        C::publish(counters, &mut self.counters);
     }
 
     /// Goes round until the shard has ended; gives back the last histograms.
@@ -358,7 +494,7 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
             }
         }
         let none = Box::new(Histograms::new(0));
-        let last = std::mem::replace(&mut self.batcher.tally.histograms, none);
+        let last = std::mem::replace(&mut self.core.tally_mut().histograms, none);
         drop_panics(self.handler);
         last
     }
@@ -368,7 +504,7 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
         if self.has_ended() || !self.lanes.lie_down() {
             return;
         }
-        self.batcher.tally.counters.parks += 1;
+        self.core.tally_mut().counters.parks += 1;
         match self.next_deadline() {
             None => parker.park(),
             Some(deadline) => parker.park_timeout(deadline.saturating_sub(now).into()),
@@ -381,7 +517,7 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
     fn wake(&mut self) {
         let now = self.clock.now();
         let rung = self.lanes.get_up();
-        self.batcher.tally.counters.wake_ups += u64::from(rung.is_some());
+        self.core.tally_mut().counters.wake_ups += u64::from(rung.is_some());
         let since = rung.map_or(now, Nanos::from_nanos);
         for lane in 0..self.lanes.lanes_in_use() {
             let head = self.lanes.head(lane);
@@ -390,15 +526,34 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
     }
 }
 
-/// Whoever looks while the handler works, or hangs, sees what it has in its hands.
-#[inline(always)]
-fn report(tally: &Tally, counters: &mut SeqlockWriter, published: &mut Published) {
-    match tally.counters.progress(published) {
-        Some(progress) => counters.progress(progress),
-        None => {
-            *published = tally.counters.published();
-            counters.publish(&tally.counters.write());
-        }
+/// A shard of either kind, stepped by hand.
+pub(crate) trait Stepping {
+    fn turn(&mut self, now: Nanos) -> bool;
+    fn step(&mut self, now: Nanos) -> bool;
+    fn has_ended(&self) -> bool;
+    fn next_deadline(&self) -> Option<Nanos>;
+    fn tally(&self) -> &Tally;
+}
+
+impl<H: Handler, S: BuildHasher, C: Core<H>> Stepping for Shard<H, S, C> {
+    fn turn(&mut self, now: Nanos) -> bool {
+        self.turn(now)
+    }
+
+    fn step(&mut self, now: Nanos) -> bool {
+        self.step(now)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.has_ended()
+    }
+
+    fn next_deadline(&self) -> Option<Nanos> {
+        self.next_deadline()
+    }
+
+    fn tally(&self) -> &Tally {
+        self.tally()
     }
 }
 

@@ -5,7 +5,9 @@ use std::fmt;
 use hdrhistogram::Histogram;
 
 use crate::nanos::Nanos;
-use crate::tally::{Counters, Histograms, SizeTally, items, with_counters};
+use crate::tally::{
+    Counters, Histograms, SizeTally, items, with_counters, with_operation_counters,
+};
 use crate::verdict::Trigger;
 
 /// What became of a shard's wish for a core of its own.
@@ -77,7 +79,7 @@ impl Cost {
 }
 
 macro_rules! define_snapshot {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ([$($(#[$doc:meta])* $name:ident,)*] [$($(#[$more_doc:meta])* $more:ident,)*]) => {
         /// What an engine, or one shard of it, has done and is doing.
         ///
         /// Counters are published together, and what handler calls come to since is added, so they
@@ -92,6 +94,7 @@ macro_rules! define_snapshot {
         #[non_exhaustive]
         pub struct Snapshot {
             $($(#[$doc])* pub $name: u64,)*
+            $($(#[$more_doc])* pub $more: u64,)*
             /// Batches by what triggered their hand-over, in the order of [`Trigger::ALL`].
             pub triggers: [u64; Trigger::ALL.len()],
             /// Items in a batch.
@@ -127,6 +130,7 @@ macro_rules! define_snapshot {
                 }
                 Self {
                     $($name: counters.$name,)*
+                    $($more: counters.operations.$more,)*
                     triggers: counters.triggers,
                     batch_items,
                     age: seen.age.clone(),
@@ -146,6 +150,7 @@ macro_rules! define_snapshot {
                 let mut seen = Histograms::new(0);
                 for (shard, histograms, _) in &shards {
                     $(counters.$name += shard.$name;)*
+                    counters.operations += shard.operations;
                     for (sum, part) in counters.triggers.iter_mut().zip(shard.triggers) {
                         *sum += part;
                     }
@@ -161,7 +166,10 @@ macro_rules! define_snapshot {
         }
     };
 }
-with_counters!(define_snapshot);
+macro_rules! and_those_of_operations {
+    ($($plain:tt)*) => { with_operation_counters! { define_snapshot [$($plain)*] } };
+}
+with_counters!(and_those_of_operations);
 
 impl Snapshot {
     /// Items that ended, whatever way.
@@ -173,7 +181,7 @@ impl Snapshot {
     /// Items that are somewhere on their way.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        self.in_lanes + self.open + self.ready + self.in_handler
+        self.in_lanes + self.open + self.ready + self.in_handler + self.held + self.in_flight
     }
 
     /// Items a handler call, on average; 0 before the first.

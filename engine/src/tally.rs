@@ -62,6 +62,8 @@ macro_rules! define_counters {
         pub(crate) struct Counters {
             $(pub(crate) $name: u64,)*
             pub(crate) triggers: [u64; Trigger::ALL.len()],
+            /// Only of shards that keep queues; the others publish none of it.
+            pub(crate) operations: OperationCounters,
         }
 
         impl Counters {
@@ -85,6 +87,7 @@ macro_rules! define_counters {
                 Self {
                     $($name: next(),)*
                     triggers: std::array::from_fn(|_| next()),
+                    operations: OperationCounters::default(),
                 }
             }
         }
@@ -92,47 +95,132 @@ macro_rules! define_counters {
 }
 with_counters!(define_counters);
 
-/// Bits of one number in the progress since the last publication; four of them make a word.
-const PROGRESS_BITS: u32 = 16;
-const _: () = assert!(
-    *crate::limits::BATCH_ITEMS.end() < 1 << PROGRESS_BITS,
-    "the items of one handler call fit"
-);
+/// As [`with_counters`], of what only shards with queues do: in brackets, behind what else is given.
+macro_rules! with_operation_counters {
+    ($macro:ident $($before:tt)*) => {
+        $macro! { $($before)* [
+            /// Items that wait behind what holds them up: their key, or their entity, backs off, is paused, or
+            /// is away in a batch that a handler took along.
+            held,
+            /// Items in batches that handlers took along.
+            in_flight,
+            /// Items that were to be tried again, each time counted.
+            retries,
+            /// Items that were folded into others.
+            absorbed,
+            /// Follow-ups that handlers emitted. They count as accepted.
+            follow_ups,
+            /// Handler calls that were made to tell a bad item from its neighbours.
+            isolation_calls,
+            /// Items that failed because their time was up.
+            expired,
+            /// Items that failed because whoever waited cancelled them.
+            cancelled,
+            /// Items that failed because their key had as many as it may.
+            key_full,
+            /// Items that failed because the batch they were in was not settled in time.
+            timed_out,
+            /// Batches that were settled after their time was up, to no effect.
+            late_returns,
+            /// Items done while an earlier one of their key, or entity, was still to be tried again.
+            out_of_order,
+            /// Turns in which a lane waited because its next item's key, or entity, was held and had as many
+            /// items waiting as may.
+            lane_stops,
+            /// Panics of hooks: dead letters, observers.
+            hook_panics,
+        ] }
+    };
+}
+pub(crate) use with_operation_counters;
+
+macro_rules! define_operation_counters {
+    ([$($(#[$doc:meta])* $name:ident,)*]) => {
+        /// What only shards with queues count.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(crate) struct OperationCounters {
+            $(pub(crate) $name: u64,)*
+        }
+
+        impl OperationCounters {
+            const WORDS: usize = [$(stringify!($name)),*].len();
+
+            fn write(&self, words: &mut [u64]) {
+                words.copy_from_slice(&[$(self.$name),*]);
+            }
+
+            fn read(words: &[u64]) -> Self {
+                let mut rest = words.iter().copied();
+                Self { $($name: rest.next().unwrap_or_default(),)* }
+            }
+        }
+
+        impl std::ops::AddAssign for OperationCounters {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$name += other.$name;)*
+            }
+        }
+    };
+}
+with_operation_counters!(define_operation_counters);
 
 impl Counters {
-    /// What has changed since `published`, while batches are handed over one after the other: the
-    /// items in the handler's hands, and those settled, in one word. `None` if it does not fit.
-    #[inline]
-    pub(crate) fn progress(&self, published: &Published) -> Option<u64> {
-        let parts = [
-            self.in_handler,
-            self.done - published.done,
-            self.failed - published.failed,
-            self.dead - published.dead,
-        ];
-        if parts.iter().fold(0, |all, part| all | part) >> PROGRESS_BITS != 0 {
-            return None;
-        }
-        Some(parts.iter().fold(0, |word, part| word << PROGRESS_BITS | part))
+    /// Words that [`write_all`](Self::write_all) fills.
+    pub(crate) const ALL_WORDS: usize = Self::WORDS + OperationCounters::WORDS;
+
+    /// Writes the counters out, those of operations behind the others.
+    pub(crate) fn write_all(&self) -> [u64; Self::ALL_WORDS] {
+        let mut words = [0; Self::ALL_WORDS];
+        words[..Self::WORDS].copy_from_slice(&self.write());
+        self.operations.write(&mut words[Self::WORDS..]);
+        words
     }
 
-    /// Brings published counters up to a progress; 0 is none, since a handler call has items.
+    /// Reads counters from the words of either kind of shard.
+    pub(crate) fn read_any(words: &[u64]) -> Self {
+        let mut plain = [0; Self::WORDS];
+        plain.copy_from_slice(&words[..Self::WORDS]);
+        Self { operations: OperationCounters::read(&words[Self::WORDS..]), ..Self::read(&plain) }
+    }
+}
+
+/// What handler calls have come to since the counters were last brought up to date: four numbers in one
+/// word, so that a batch of a few items moves one word on, not six counters. From the lowest bits: items
+/// done, failed and dead, and those that the handler has in its hands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress(u64);
+
+/// Bits of each number.
+const PROGRESS_BITS: u32 = 16;
+/// The highest bit of those that add up: while none is set, what one more call comes to does not overflow.
+const PROGRESS_FULL: u64 = 0x8000_8000_8000;
+const _: () = assert!(
+    *crate::limits::BATCH_ITEMS.end() <= 1 << (PROGRESS_BITS - 1),
+    "the items of one handler call fit, on top of any number without its highest bit"
+);
+
+impl Progress {
+    #[inline]
+    fn of(done: usize, failed: usize, dead: usize, in_handler: usize) -> Self {
+        let parts = [in_handler, dead, failed, done];
+        Self(parts.into_iter().fold(0, |word, part| word << PROGRESS_BITS | part as u64))
+    }
+
+    /// Done, failed, dead, and in the handler's hands.
+    fn parts(self) -> [u64; 4] {
+        [0, 1, 2, 3].map(|nth| self.0 >> (nth * PROGRESS_BITS) & ((1 << PROGRESS_BITS) - 1))
+    }
+}
+
+impl Counters {
+    /// Brings counters up to a [progress](Tally::progress) since.
     pub(crate) fn advance(&mut self, progress: u64) {
-        if progress == 0 {
-            return;
-        }
-        let part = |nth: u32| progress >> (nth * PROGRESS_BITS) & ((1 << PROGRESS_BITS) - 1);
-        let [dead, failed, done, in_handler] = [0, 1, 2, 3].map(part);
+        let [done, failed, dead, in_handler] = Progress(progress).parts();
         self.ready = self.ready + self.in_handler - in_handler - done - failed - dead;
         self.in_handler = in_handler;
         self.done += done;
         self.failed += failed;
         self.dead += dead;
-    }
-
-    /// What the next progress counts from.
-    pub(crate) fn published(&self) -> Published {
-        Published { done: self.done, failed: self.failed, dead: self.dead }
     }
 
     /// Items that are settled, whatever way.
@@ -142,16 +230,13 @@ impl Counters {
 
     /// Items that are somewhere on their way, each place counted on its own.
     pub(crate) fn waiting(&self) -> u64 {
-        self.in_lanes + self.open + self.ready + self.in_handler
+        self.in_lanes
+            + self.open
+            + self.ready
+            + self.in_handler
+            + self.operations.held
+            + self.operations.in_flight
     }
-}
-
-/// The counters of settled items as they were published last.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Published {
-    done: u64,
-    failed: u64,
-    dead: u64,
 }
 
 /// What is known of the batches of one size.
@@ -235,10 +320,15 @@ impl Histograms {
 /// The counters and histograms of one shard.
 #[derive(Debug)]
 pub(crate) struct Tally {
+    /// As of the last publication, as far as handler calls change them.
     pub(crate) counters: Counters,
     pub(crate) histograms: Box<Histograms>,
+    /// What they have come to since.
+    progress: Progress,
     turn: Nanos,
-    batches_in_turn: u32,
+    /// The next batch of this turn, from 0, whose times are measured, and how many come before it.
+    next_measured: u32,
+    unmeasured: u32,
     /// Batches of this turn whose times are measured, from the first on.
     measures: u32,
     /// The next deep turn that starts at this time or later measures some.
@@ -254,8 +344,10 @@ impl Tally {
         Self {
             counters: Counters::default(),
             histograms: Box::new(Histograms::new(largest)),
+            progress: Progress::default(),
             turn: Nanos::ZERO,
-            batches_in_turn: 0,
+            next_measured: 0,
+            unmeasured: 0,
             measures: 0,
             measures_from: Nanos::ZERO,
             slow: false,
@@ -263,12 +355,15 @@ impl Tally {
         }
     }
 
+    /// When the turn started.
+    pub(crate) fn turn(&self) -> Nanos {
+        self.turn
+    }
+
     /// A turn starts at `now` that finds `depth` items.
     #[inline]
     pub(crate) fn begin_turn(&mut self, now: Nanos, depth: usize) {
         self.turn = now;
-        self.batches_in_turn = 0;
-        self.handlers = Some(Nanos::ZERO);
         self.measures = MEASURED_BATCHES;
         if depth > SHALLOW {
             if now >= self.measures_from {
@@ -277,6 +372,8 @@ impl Tally {
                 self.measures = 0;
             }
         }
+        self.measure_from(0);
+        self.handlers = (self.unmeasured == 0).then_some(Nanos::ZERO);
         if depth > 0 {
             self.histograms.depth.saturating_record(depth as u64);
         }
@@ -288,24 +385,72 @@ impl Tally {
     /// handler is slow.
     #[inline]
     pub(crate) fn measures_next(&mut self) -> bool {
-        let nth = self.batches_in_turn;
-        self.batches_in_turn = nth.wrapping_add(1);
-        let measures =
-            self.slow || nth < self.measures || nth & (SAMPLE_EVERY - 1) == SAMPLE_EVERY - 1;
-        if !measures {
-            self.handlers = None;
+        if self.unmeasured > 0 {
+            self.unmeasured -= 1;
+            return false;
         }
-        measures
+        self.measure_from(self.next_measured + 1);
+        true
     }
 
-    /// A batch of `items` was handed over because of `trigger`.
+    /// Looks for the next batch to measure, from the turn's `nth` on.
+    fn measure_from(&mut self, nth: u32) {
+        let measures = self.slow || nth < self.measures;
+        self.unmeasured = if measures { 0 } else { !nth & (SAMPLE_EVERY - 1) };
+        self.next_measured = nth + self.unmeasured;
+    }
+
+    /// The first `items` of a batch go to the handler because of `trigger`.
     #[inline]
     pub(crate) fn handed_over(&mut self, items: usize, trigger: Trigger) {
-        self.counters.batches += 1;
         self.counters.triggers[trigger.index()] += 1;
         if let Some(size) = self.histograms.sizes.get_mut(items) {
             size.calls += 1;
         }
+    }
+
+    /// So many batches of one item went to the handler because of their size.
+    pub(crate) fn passed(&mut self, items: usize) {
+        self.counters.triggers[Trigger::Size.index()] += items as u64;
+        if let Some(size) = self.histograms.sizes.get_mut(1) {
+            size.calls += items as u64;
+        }
+    }
+
+    /// How things stand while the handler has so many items in its hands. `None`: the counters must be
+    /// [brought up to date](Self::catch_up) and published first.
+    #[inline]
+    pub(crate) fn progress(&self, in_handler: usize) -> Option<u64> {
+        let word = self.progress.0 | (in_handler as u64) << (3 * PROGRESS_BITS);
+        (self.progress.0 & PROGRESS_FULL == 0).then_some(word)
+    }
+
+    /// A handler call came to that. Counted right as long as [`progress`](Self::progress) is asked before
+    /// each call; where nothing is published, nobody reads it.
+    #[inline]
+    pub(crate) fn settled(&mut self, done: usize, failed: usize, dead: usize) {
+        let call = Progress::of(done, failed, dead, 0);
+        self.progress.0 = self.progress.0.wrapping_add(call.0);
+    }
+
+    /// Brings the counters up to date, for a publication: a progress counts from there.
+    pub(crate) fn catch_up(&mut self) {
+        self.counters.advance(self.progress.0);
+        self.progress = Progress::default();
+        self.count_batches();
+    }
+
+    /// Counts the handler calls so far.
+    pub(crate) fn count_batches(&mut self) {
+        self.counters.batches = self.counters.triggers.iter().sum();
+    }
+
+    /// The counters as they are now.
+    pub(crate) fn as_of_now(&self) -> Counters {
+        let mut counters = self.counters.clone();
+        counters.advance(self.progress.0);
+        counters.batches = counters.triggers.iter().sum();
+        counters
     }
 
     /// Records the times of a batch of `items`, the oldest pushed at `since`, to be handed over by
@@ -320,6 +465,7 @@ impl Tally {
     ) {
         let execution = ended.saturating_sub(begun);
         self.slow = execution > SLOW_HANDLER;
+        self.measure_from(self.next_measured - self.unmeasured);
         let histograms = &mut *self.histograms;
         histograms.age.saturating_record(begun.saturating_sub(since).as_nanos());
         histograms.execution.saturating_record(execution.as_nanos());
@@ -328,6 +474,9 @@ impl Tally {
             let formation = begun.saturating_sub(self.turn).saturating_sub(*handlers);
             histograms.formation.saturating_record(formation.as_nanos());
             *handlers = handlers.saturating_add(execution);
+        }
+        if self.unmeasured > 0 {
+            self.handlers = None;
         }
         if let Some(size) = histograms.sizes.get_mut(items) {
             size.measured += 1;
@@ -349,20 +498,37 @@ mod tests {
     }
 
     #[test]
-    fn counters_are_brought_up_to_what_has_changed_since_they_were_published() {
-        let block = Counters { accepted: 50, ready: 40, done: 10, ..Default::default() };
-        let published = block.published();
-        let mut now = block.clone();
-        (now.ready, now.in_handler) = (21, 7);
-        (now.done, now.failed, now.dead) = (19, 2, 1);
+    fn counters_are_brought_up_to_what_handler_calls_came_to() {
+        let mut tally = Tally::new(8);
+        tally.counters = Counters { accepted: 50, ready: 40, done: 10, ..Default::default() };
+        let block = tally.counters.clone();
+        tally.handed_over(8, Trigger::Size);
+        tally.settled(5, 2, 1);
         let mut read = block.clone();
-        read.advance(now.progress(&published).expect("it fits"));
-        assert_eq!(read, now);
-        now.done += 1 << 16;
-        assert_eq!(now.progress(&published), None);
-        let mut read = block.clone();
-        read.advance(0);
-        assert_eq!(read, block);
+        read.advance(tally.progress(7).expect("it fits"));
+        let expected =
+            Counters { ready: 25, in_handler: 7, done: 15, failed: 2, dead: 1, ..block.clone() };
+        assert_eq!(read, expected);
+        let now = tally.as_of_now();
+        assert_eq!((now.ready, now.in_handler, now.batches), (32, 0, 1));
+        let mut same = block.clone();
+        same.advance(0);
+        assert_eq!(same, block);
+    }
+
+    #[test]
+    fn a_progress_that_may_overflow_asks_for_a_publication() {
+        let most = *crate::limits::BATCH_ITEMS.end() as usize;
+        let mut tally = Tally::new(1);
+        tally.counters.ready = 2 * most as u64;
+        tally.settled(0, most - 1, 0);
+        assert!(tally.progress(most).is_some());
+        tally.settled(0, most, 0);
+        assert_eq!(tally.progress(most), None);
+        assert_eq!(tally.as_of_now().failed, 2 * most as u64 - 1);
+        tally.catch_up();
+        assert_eq!((tally.counters.ready, tally.counters.failed), (1, 2 * most as u64 - 1));
+        assert!(tally.progress(most).is_some_and(|word| Progress(word).parts()[3] == most as u64));
     }
 
     #[test]

@@ -5,14 +5,16 @@ use std::hash::BuildHasher;
 use std::task::Waker;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use ringbuf::seqlock;
 
 use crate::arena::Arena;
-use crate::batch::{Desk, Group, Settled};
+use crate::batch::{Desk, Group, Settled, Verdicts, outcome};
 use crate::builder::{Builder, Opened};
-use crate::error::{ProducerError, StartError};
+use crate::engine::{EngineHandle, EngineProducer};
+use crate::entrance::Entrance;
+use crate::error::{ControlError, FlushError, ProducerError, StartError};
 use crate::handle::Handle;
 use crate::handler::Handler;
 use crate::home::Home;
@@ -20,11 +22,13 @@ use crate::item::Item;
 use crate::lane::Lanes;
 use crate::nanos::{Clock, MadeUp, Nanos};
 use crate::plan::Plan;
-use crate::producer::{Entrance, Producer};
+use crate::producer::Producer;
 use crate::router::KeyHasher;
-use crate::shard::{Control, Shard, ShardId};
+use crate::shard::{Control, Ends, Operation, Plain, Queued, Shard, Stepping};
+use crate::shard_id::ShardId;
 use crate::snapshot::{Pin, Snapshot};
 use crate::tally::Counters;
+use crate::tray::Tray;
 use crate::verdict::{Failure, Trigger};
 
 /// Lays `items` out as one batch, lets `handle` settle it, and returns the outcome of each item by
@@ -64,10 +68,12 @@ pub fn with_batch<T: Item, R, E>(
     for item in items {
         assert!(block.push(item).is_ok(), "the block was made for this batch");
     }
-    let mut desk = Desk::with_outcomes(block, Trigger::Size);
+    let mut verdicts = Verdicts::with_capacity(count);
+    let mut tray = Tray::of_test(count);
+    let mut desk = Desk::with_tray(&mut block, Trigger::Size, &mut verdicts, &mut tray);
     let _settled = handle(Group::new(&mut desk));
-    desk.conclude();
-    let (block, outcomes) = desk.into_outcomes(count);
+    let outcomes = (0..count).map(|at| verdicts.take(at).map_or(Err(Failure::Undecided), outcome));
+    let outcomes = outcomes.collect();
     arena.release(block);
     outcomes
 }
@@ -103,11 +109,11 @@ pub fn with_batch<T: Item, R, E>(
 /// ```
 pub struct Stepped<H: Handler, S = KeyHasher> {
     plan: Plan,
-    lanes: Lanes<H::Item>,
-    entrance: Entrance<S>,
-    handle: Option<Handle<H::Item, S>>,
+    lanes: Lanes<H::Item, H::Reply, H::Error>,
+    entrance: Entrance<H::Item, H::Reply, H::Error, S>,
+    handle: Option<EngineHandle<H, S>>,
     hand: MadeUp,
-    shards: Vec<Shard<H, S>>,
+    shards: Vec<Box<dyn Stepping>>,
     control: Vec<Sender<Control>>,
 }
 
@@ -117,7 +123,7 @@ impl<H: Handler, S> fmt::Debug for Stepped<H, S> {
     }
 }
 
-impl<H: Handler, S: BuildHasher + Clone> Stepped<H, S> {
+impl<H: Handler, S: BuildHasher + Clone + 'static> Stepped<H, S> {
     /// Makes the engine that `builder` describes, at time zero.
     ///
     /// # Errors
@@ -126,18 +132,36 @@ impl<H: Handler, S: BuildHasher + Clone> Stepped<H, S> {
     pub fn new(builder: Builder<H, S>) -> Result<Self, StartError> {
         let (clock, hand) = Clock::made_up();
         let opened = builder.open(clock, Home::Stepped, |_| Waker::noop().clone())?;
-        let Opened { plan, factory, lanes, shards: ends, entrance } = opened;
+        let Opened { plan, factory, lanes, shards: ends, entrance, watch, cancels } = opened;
+        let mut cancels = cancels.into_iter();
         let claimed: Vec<_> = (0..plan.handle_lanes).map_while(|_| lanes.claim()).collect();
         let handle = (!claimed.is_empty()).then(|| Handle::new(claimed, entrance.clone()));
         let mut shards = Vec::new();
         let mut control = Vec::new();
         for (index, lanes) in ends.into_iter().enumerate() {
-            let (send, requests) = bounded(1);
-            let (counters, _) = seqlock(Counters::WORDS);
+            let (send, requests) = bounded(16);
+            let queues = plan.operations.is_some();
+            let words = if queues { Counters::ALL_WORDS } else { Counters::WORDS };
+            let (counters, _) = seqlock(words);
             let shard = ShardId(index);
-            let factory = factory.clone();
-            let made = Shard::new(shard, &plan, &entrance, lanes, factory, requests, counters);
-            shards.push(made.map_err(|source| StartError::Factory { shard: index, source })?);
+            let (factory, observer) = (factory.clone(), watch.observer.clone());
+            let ends = Ends { lanes, factory, control: requests, counters, observer };
+            let fail = |source| StartError::Factory { shard: index, source };
+            let made: Box<dyn Stepping> = match plan.operations.clone() {
+                None => {
+                    let made =
+                        Shard::<H, S, Plain<H>>::new(shard, &plan, &entrance, ends, plan.batcher);
+                    Box::new(made.map_err(fail)?)
+                }
+                Some(operations) => {
+                    let router = &entrance.router;
+                    let around = watch.surroundings(shard, &plan, router, cancels.next());
+                    let parts = (operations, around);
+                    let made = Shard::<H, S, Queued<H>>::new(shard, &plan, &entrance, ends, parts);
+                    Box::new(made.map_err(fail)?)
+                }
+            };
+            shards.push(made);
             control.push(send);
         }
         Ok(Self { plan, lanes, entrance, handle, hand, shards, control })
@@ -148,7 +172,7 @@ impl<H: Handler, S: BuildHasher + Clone> Stepped<H, S> {
     /// # Errors
     ///
     /// [`ProducerError::NoLane`] if all lanes are claimed.
-    pub fn producer(&self) -> Result<Producer<H::Item, S>, ProducerError> {
+    pub fn producer(&self) -> Result<EngineProducer<H, S>, ProducerError> {
         let lane = self.lanes.claim().ok_or(ProducerError::NoLane { lanes: self.plan.lanes })?;
         Ok(Producer::new(lane, self.entrance.clone()))
     }
@@ -160,7 +184,7 @@ impl<H: Handler, S: BuildHasher + Clone> Stepped<H, S> {
     ///
     /// [`ProducerError::NoHandleLane`] if the builder said
     /// [`handle_lanes(0)`](Builder::handle_lanes).
-    pub fn handle(&self) -> Result<Handle<H::Item, S>, ProducerError> {
+    pub fn handle(&self) -> Result<EngineHandle<H, S>, ProducerError> {
         self.handle.clone().ok_or(ProducerError::NoHandleLane)
     }
 }
@@ -198,7 +222,7 @@ impl<H: Handler, S: BuildHasher> Stepped<H, S> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Nanos> {
         let running = self.shards.iter().filter(|shard| !shard.has_ended());
-        running.filter_map(Shard::next_deadline).min()
+        running.filter_map(|shard| shard.next_deadline()).min()
     }
 
     /// The state as of the last turn.
@@ -206,9 +230,83 @@ impl<H: Handler, S: BuildHasher> Stepped<H, S> {
     pub fn snapshot(&self) -> Snapshot {
         let parts = self.shards.iter().map(|shard| {
             let tally = shard.tally();
-            (tally.counters.clone(), (*tally.histograms).clone(), Pin::None)
+            (tally.as_of_now(), (*tally.histograms).clone(), Pin::None)
         });
         Snapshot::of_engine(parts.collect())
+    }
+
+    /// Hands exactly one item over, the one that came first on the first shard that has any, and pauses
+    /// everything else: see [`Engine::step`](crate::Engine::step). Says whether there was one.
+    pub fn step(&mut self) -> bool {
+        let now = self.now();
+        self.shards.iter_mut().any(|shard| shard.step(now))
+    }
+
+    /// Pauses a key: see [`Engine::pause`](crate::Engine::pause). Effective from the next turn on.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoQueues`] if the engine keeps none.
+    pub fn pause(&mut self, key: &<H::Item as Item>::Key<'_>) -> Result<(), ControlError> {
+        let hash = self.entrance.router.hash_key::<H::Item>(key);
+        // Whether there is room for the key is found out in the turn.
+        self.operate(key, || Operation::Pause(hash, bounded(1).0))
+    }
+
+    /// Lets a paused key go on: see [`Engine::resume`](crate::Engine::resume). Effective from the next
+    /// turn on.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoQueues`] if the engine keeps none.
+    pub fn resume(&mut self, key: &<H::Item as Item>::Key<'_>) -> Result<(), ControlError> {
+        let hash = self.entrance.router.hash_key::<H::Item>(key);
+        self.operate(key, || Operation::Resume(hash))
+    }
+
+    /// Lets everything go on that was paused. Effective from the next turn on.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoQueues`] if the engine keeps none.
+    pub fn resume_all(&mut self) -> Result<(), ControlError> {
+        (0..self.shards.len()).try_for_each(|shard| self.ask(shard, Operation::ResumeAll))
+    }
+
+    /// Begins to flush a key: see [`Engine::flush`](crate::Engine::flush). Ask in later turns whether it is
+    /// complete.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoQueues`] if the engine keeps none.
+    pub fn flush(&mut self, key: &<H::Item as Item>::Key<'_>) -> Result<Flushing, ControlError> {
+        let hash = self.entrance.router.hash_key::<H::Item>(key);
+        let (done, flushing) = unbounded();
+        self.operate(key, || Operation::Flush(Some(hash), done.clone()))?;
+        Ok(Flushing { done: flushing })
+    }
+
+    /// To each shard that may have items of a key.
+    fn operate(
+        &mut self,
+        key: &<H::Item as Item>::Key<'_>,
+        operation: impl Fn() -> Operation,
+    ) -> Result<(), ControlError> {
+        let hash = self.entrance.router.hash_key::<H::Item>(key);
+        match self.entrance.router.shard_of_key::<H::Item>(key, hash) {
+            Some(shard) => self.ask(shard, operation()),
+            None => (0..self.shards.len()).try_for_each(|shard| self.ask(shard, operation())),
+        }
+    }
+
+    fn ask(&mut self, shard: usize, operation: Operation) -> Result<(), ControlError> {
+        if self.plan.operations.is_none() {
+            return Err(ControlError::NoQueues);
+        }
+        let asked = self.control[shard].try_send(Control::Operate(operation));
+        asked.map_err(|_| ControlError::Closed)?;
+        self.lanes.doorbell(shard).knock();
+        Ok(())
     }
 
     /// The engine's plan.
@@ -230,9 +328,24 @@ impl<H: Handler, S: BuildHasher> Stepped<H, S> {
     #[must_use]
     pub fn shutdown(mut self) -> Snapshot {
         self.close();
-        while !self.shards.iter().all(Shard::has_ended) {
+        while !self.shards.iter().all(|shard| shard.has_ended()) {
             self.turn();
         }
         self.snapshot()
+    }
+}
+
+/// A flush of a [`Stepped`] engine, on its way.
+#[derive(Debug)]
+pub struct Flushing {
+    /// Heard from each shard that has something to flush, and then from none.
+    done: Receiver<Result<(), FlushError>>,
+}
+
+impl Flushing {
+    /// Takes what came of it on the next shard that is through; `None` while none is.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Result<(), FlushError>> {
+        self.done.try_recv().ok()
     }
 }

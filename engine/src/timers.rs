@@ -26,6 +26,8 @@ pub(crate) struct Rung {
 pub(crate) struct Timers {
     /// By rising time; each at most once per setting.
     queue: VecDeque<Rung>,
+    /// The time of the last that was queued.
+    last: Nanos,
     wheel: Wheel,
 }
 
@@ -34,6 +36,7 @@ impl Timers {
     pub(crate) fn new(keys: usize, horizon: Nanos, now: Nanos) -> Self {
         Self {
             queue: VecDeque::with_capacity(Self::room(keys)),
+            last: Nanos::ZERO,
             wheel: Wheel::new(keys, horizon, now),
         }
     }
@@ -55,14 +58,20 @@ impl Timers {
     #[must_use]
     pub(crate) fn set(&mut self, index: Index, at: Nanos) -> Nanos {
         let at = Nanos::from_nanos(at.as_nanos() & !ON_WHEEL);
-        let in_order = self.queue.back().is_none_or(|last| last.at <= at);
+        let in_order = self.last <= at || self.queue.is_empty();
         if in_order && self.queue.len() < self.queue.capacity() {
+            self.last = at;
             self.queue.push_back(Rung { index, at });
             at
         } else {
-            self.wheel.arm(index, at);
-            Nanos::from_nanos(at.as_nanos() | ON_WHEEL)
+            self.arm(index, at)
         }
+    }
+
+    #[cold]
+    fn arm(&mut self, index: Index, at: Nanos) -> Nanos {
+        self.wheel.arm(index, at);
+        Nanos::from_nanos(at.as_nanos() | ON_WHEEL)
     }
 
     /// The record forgets for when its timer was set. What stands in the queue is stale from then on.

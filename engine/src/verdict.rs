@@ -10,10 +10,13 @@ pub enum Verdict<R, E> {
     Done(R),
     /// It failed for good.
     Failed(E),
-    /// It failed this time. With no attempt left the item is *dead*: counted as such, with this
-    /// error as its last.
+    /// It failed this time, and is tried again after a while: see [`Retry`](crate::Retry). With no attempt
+    /// left (the default is one) the item is *dead*: counted as such, with this error as its last.
     Retry(E),
 }
+
+/// What became of an item, for whoever called.
+pub(crate) type Outcome<R, E> = Result<R, Failure<E>>;
 
 /// Why an item failed, from the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +29,25 @@ pub enum Failure<E> {
     /// User code panicked while it had this item at hand: the handler, or the item's `key`, or its key's
     /// `Hash` or `Eq`.
     Panicked,
-    /// A call of the handler decided nothing at all.
+    /// A call of the handler decided nothing at all, and no attempt was left.
     Undecided,
-    /// The engine stopped before a handler saw the item.
+    /// Its key had as many items as [`key_items_max`](crate::Builder::key_items_max) allows.
+    KeyFull,
+    /// It [expired](crate::Item::expires_after) before it was handed over.
+    Expired,
+    /// Whoever waited for it [cancelled](crate::Ticket::cancel) it before it was handed over.
+    Cancelled,
+    /// Its handler took it along and did not settle it [in time](crate::Builder::in_flight_for).
+    TimedOut,
+    /// Its handler took it along and dropped it unsettled.
+    Abandoned,
+    /// Nobody knows the destination it was [routed](crate::Producer::route) to.
+    UnknownDestination,
+    /// The engine stopped before it was settled.
     Stopped,
+    /// The wait for the answer would have been on the thread of the shard that is to give it. The item
+    /// itself goes on; poll the ticket there instead.
+    WouldDeadlock,
 }
 
 impl<E: fmt::Display> fmt::Display for Failure<E> {
@@ -39,7 +57,14 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Self::Dead(error) => write!(f, "no attempt was left; the last error: {error}"),
             Self::Panicked => f.write_str("user code panicked on it"),
             Self::Undecided => f.write_str("the handler decided nothing about it"),
+            Self::KeyFull => f.write_str("its key had as many items as it may"),
+            Self::Expired => f.write_str("it expired before it was handled"),
+            Self::Cancelled => f.write_str("it was cancelled before it was handled"),
+            Self::TimedOut => f.write_str("its batch was taken along and not settled in time"),
+            Self::Abandoned => f.write_str("its batch was taken along and dropped unsettled"),
+            Self::UnknownDestination => f.write_str("nobody knows its destination"),
             Self::Stopped => f.write_str("the engine stopped before it was handled"),
+            Self::WouldDeadlock => f.write_str("a wait on the thread that it would wait for"),
         }
     }
 }
@@ -66,11 +91,23 @@ pub enum Trigger {
     Pressure,
     /// The engine is shutting down.
     Drain,
+    /// With the next item it would weigh more than a batch may, or it weighs as much by itself.
+    Weight,
+    /// Somebody waits for the answer about an item in it.
+    Call,
+    /// It begins with an item that is tried again.
+    Retry,
+    /// It begins with items that the one before emitted.
+    FollowUp,
+    /// Its key was paused, or its items' order held up by a batch that was taken along.
+    Resume,
+    /// It was asked for by itself: see [`Engine::step`](crate::Engine::step).
+    Step,
 }
 
 impl Trigger {
     /// Every trigger, in the order of [`Trigger::index`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::Size,
         Self::Deadline,
         Self::Shallow,
@@ -79,6 +116,12 @@ impl Trigger {
         Self::Conflict,
         Self::Pressure,
         Self::Drain,
+        Self::Weight,
+        Self::Call,
+        Self::Retry,
+        Self::FollowUp,
+        Self::Resume,
+        Self::Step,
     ];
 
     /// The trigger's place in [`Trigger::ALL`].
@@ -99,6 +142,12 @@ impl Trigger {
             Self::Conflict => "conflict",
             Self::Pressure => "pressure",
             Self::Drain => "drain",
+            Self::Weight => "weight",
+            Self::Call => "call",
+            Self::Retry => "retry",
+            Self::FollowUp => "follow-up",
+            Self::Resume => "resume",
+            Self::Step => "step",
         }
     }
 }

@@ -188,7 +188,6 @@ impl Wheel {
     ///
     /// If `token` is not below the capacity.
     #[inline]
-    #[cfg(test)]
     pub(crate) fn deadline(&self, token: Token) -> Option<Nanos> {
         let node = self.node(token);
         (node.next != UNARMED).then(|| Nanos::from_nanos(node.deadline_ns))
@@ -216,6 +215,12 @@ impl Wheel {
         self.nodes[last as usize].next = token;
         self.nodes[slot as usize].prev = token;
         self.armed += 1;
+    }
+
+    /// As [`arm`](Self::arm), so that the token never comes before `moment`: up to a tick after it.
+    pub(crate) fn arm_not_before(&mut self, token: Token, moment: Nanos) {
+        let rest_of_tick = Nanos::from_nanos((1 << self.tick_bits) - 1);
+        self.arm(token, moment.saturating_add(rest_of_tick));
     }
 
     /// Disarms the token; `false` if it was not armed. Constant time.

@@ -16,7 +16,8 @@ use crate::handler::Handler;
 use crate::panics::message_of;
 use crate::pin::pin;
 use crate::plan::Plan;
-use crate::shard::{Control, FactoryError, Shard, ShardId};
+use crate::shard::{Control, Core, FactoryError, Shard};
+use crate::shard_id::ShardId;
 use crate::snapshot::Pin;
 use crate::tally::{Counters, Histograms};
 
@@ -46,6 +47,8 @@ impl Wake for Unpark {
 pub(crate) struct Worker {
     control: Sender<Control>,
     counters: SeqlockReader,
+    /// How many they are.
+    words: usize,
     pin: Pin,
     started: Receiver<Result<Pin, FactoryError>>,
     /// Disconnected when the thread has ended.
@@ -67,16 +70,16 @@ struct Seen {
 
 impl Worker {
     /// Starts a thread that makes a shard and goes round with it.
-    pub(crate) fn spawn<H: Handler, S: BuildHasher>(
+    pub(crate) fn spawn<H: Handler, S: BuildHasher, C: Core<H>>(
         shard: ShardId,
         plan: &Plan,
         parker: Parker,
-        make: impl FnOnce(Receiver<Control>, SeqlockWriter) -> Result<Shard<H, S>, FactoryError>
+        make: impl FnOnce(Receiver<Control>, SeqlockWriter) -> Result<Shard<H, S, C>, FactoryError>
         + Send
         + 'static,
     ) -> Result<Self, StartError> {
         let (control, requests) = bounded(REQUESTS);
-        let (publish, counters) = seqlock(Counters::WORDS);
+        let (publish, counters) = seqlock(C::WORDS);
         let (report, started) = bounded(1);
         let (alive, ended) = bounded(0);
         let (core, idle) = (plan.core(shard.index()), plan.idle);
@@ -106,7 +109,7 @@ impl Worker {
         let sum = Histograms::new(largest);
         let seen =
             Mutex::new(Seen { sum, largest, pending: None, thread: Some(thread), died: false });
-        Ok(Self { control, counters, pin: Pin::None, started, ended, seen })
+        Ok(Self { control, counters, words: C::WORDS, pin: Pin::None, started, ended, seen })
     }
 
     /// Waits until the shard has its handler, or could not get one.
@@ -121,6 +124,11 @@ impl Worker {
         self.control.try_send(control).is_ok()
     }
 
+    /// As [`ask`](Self::ask), and waits while it has been asked for too much.
+    pub(crate) fn request(&self, control: Control) -> bool {
+        self.control.send(control).is_ok()
+    }
+
     /// Waits until the thread has ended; `false` if that takes longer than `within`.
     pub(crate) fn await_end(&self, within: Duration) -> bool {
         self.ended.recv_timeout(within) != Err(RecvTimeoutError::Timeout)
@@ -128,9 +136,10 @@ impl Worker {
 
     /// The counters as the shard last told them.
     pub(crate) fn counters(&self) -> Counters {
-        let mut words = [0; Counters::WORDS];
-        let progress = self.counters.read(&mut words);
-        let mut counters = Counters::read(&words);
+        let mut words = [0; Counters::ALL_WORDS];
+        let words = &mut words[..self.words];
+        let progress = self.counters.read(words);
+        let mut counters = Counters::read_any(words);
         counters.advance(progress);
         counters
     }
@@ -196,15 +205,15 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entrance::Entrance;
     use crate::handler::FromFn;
     use crate::home::Home;
     use crate::item::Item;
     use crate::machine::Machine;
     use crate::nanos::Clock;
     use crate::plan::Settings;
-    use crate::producer::Entrance;
-    use crate::router::{Router, key_hasher};
-    use crate::shard::Factory;
+    use crate::router::{KeyHasher, Router, key_hasher};
+    use crate::shard::{Ends, Factory, Plain};
 
     struct Row(u64);
     impl Item for Row {
@@ -212,6 +221,15 @@ mod tests {
         fn key(&self) -> u64 {
             self.0
         }
+    }
+
+    fn plain<H: Handler>(
+        shard: ShardId,
+        plan: &Plan,
+        entrance: &Entrance<H::Item, H::Reply, H::Error, KeyHasher>,
+        ends: Ends<H>,
+    ) -> Result<Shard<H, KeyHasher, Plain<H>>, FactoryError> {
+        Shard::new(shard, plan, entrance, ends, plan.batcher)
     }
 
     #[test]
@@ -231,8 +249,12 @@ mod tests {
                 clock: Clock::system(),
                 idle: planned.idle,
                 home: Home::new(),
+                calls: None,
+                knows: None,
+                weight_max: u64::MAX,
             };
-            Shard::new(shard, &planned, &entrance, end, factory, control, counters)
+            let ends = Ends { lanes: end, factory, control, counters, observer: None };
+            plain(shard, &planned, &entrance, ends)
         };
         let mut worker = Worker::spawn(shard, &plan, parker, make).expect("a thread can be had");
         assert_eq!(worker.await_handler().expect("it has a handler"), Pin::Refused(NO_CORE));

@@ -226,7 +226,7 @@ const PUSHINGS: [Pushing; 4] =
 /// One round of bursts, a turn after each and then a part of the time to the deadline.
 fn round<T: Item>(
     engine: &mut Stepped<Settle<T>>,
-    producer: &mut Producer<T>,
+    producer: &mut Producer<T, u64, &'static str>,
     pushing: Pushing,
     supply: &mut Vec<T>,
 ) {
@@ -352,7 +352,7 @@ fn flushes_and_marks_of_patience_allocate_nothing() {
 /// Rounds in which every key is a new one.
 fn replace(
     engine: &mut Stepped<Settle<Row>>,
-    producer: &mut Producer<Row>,
+    producer: &mut Producer<Row, u64, &'static str>,
     keys: std::ops::Range<u64>,
 ) {
     for key in keys {
@@ -405,7 +405,7 @@ fn wait_once() {
 }
 
 /// Pushes through a producer in every way; says what this thread allocated.
-fn pushing<T: Item>(producer: &mut Producer<T>, items: Vec<T>) -> u64 {
+fn pushing<T: Item>(producer: &mut Producer<T, u64, &'static str>, items: Vec<T>) -> u64 {
     let mut items = items.into_iter();
     allocations(|| {
         while items.len() > 0 {
@@ -423,14 +423,14 @@ fn pushing<T: Item>(producer: &mut Producer<T>, items: Vec<T>) -> u64 {
 }
 
 /// The same through the shared handle.
-fn handing<T: Item>(handle: &Handle<T>, items: Vec<T>) -> u64 {
+fn handing<T: Item>(handle: &Handle<T, u64, &'static str>, items: Vec<T>) -> u64 {
     let mut items = items.into_iter();
     allocations(|| items.by_ref().for_each(|item| handle.push(item).expect("open")))
 }
 
 /// Fills the handle's lanes while the shards are held, so that one who waits for room was there
 /// before; says how many items that took.
-fn fill<T: Made>(handle: &Handle<T>, window: &Window) -> u64 {
+fn fill<T: Made>(handle: &Handle<T, u64, &'static str>, window: &Window) -> u64 {
     window.held.store(true, Ordering::Relaxed);
     let mut pushed = 0;
     let mut waits = [false; KEYS as usize];

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use engine::testing::{self, Stepped};
 use engine::{
-    Batch, Builder, Engine, Handler, Item, Plan, Producer, Settled, Shards, Sizing, Verdict,
+    Batch, Builder, Engine, EngineProducer, Handler, Item, Plan, Settled, Shards, Sizing, Verdict,
 };
 
 static HELD: AtomicIsize = AtomicIsize::new(0);
@@ -155,7 +155,7 @@ fn a_start_takes_the_bytes_that_the_plan_says_and_gives_them_back() {
 /// Pushes as far as there is room, and a turn whenever there is none.
 fn push_all<H: Handler<Item = Row>>(
     engine: &mut Stepped<H>,
-    producer: &mut Producer<Row>,
+    producer: &mut EngineProducer<H>,
     keys: impl Iterator<Item = u64>,
 ) {
     for key in keys {
@@ -245,7 +245,7 @@ fn calls_and_items() -> (u64, u64) {
 /// were on average that were handed over meanwhile.
 fn mean_of_eight_keys(
     engine: &mut Stepped<Watch>,
-    producer: &mut Producer<Row>,
+    producer: &mut EngineProducer<Watch>,
     items: u64,
 ) -> f64 {
     let (calls_before, items_before) = calls_and_items();

@@ -208,8 +208,8 @@ fn builder(
 }
 
 /// Pushes until the rows end, the engine closes, or there is a reason to stop.
-fn push_all<'f>(
-    mut producer: Producer<Flight>,
+fn push_all<'f, R, E>(
+    mut producer: Producer<Flight, R, E>,
     flights: impl Iterator<Item = &'f Flight>,
     goes_on: impl Fn() -> bool,
 ) {

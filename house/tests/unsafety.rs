@@ -36,6 +36,14 @@ const TABLE: &[Allowed] = &[
         "moves items out in place: calls the storage, within what it claimed",
     ),
     may("ringbuf/src/wake_slot.rs", "a waker's cell, which its state word guards"),
+    may(
+        "ringbuf/src/reply.rs",
+        "the cells of a value and of a waker, which the slot's word guards",
+    ),
+    may(
+        "ringbuf/src/returns.rs",
+        "the cell of a value, which its slot's one handle and flag guard",
+    ),
     may("engine/src/arena.rs", "blocks of items in recycled pages"),
     with_functions(
         "engine/src/arena/huge_pages.rs",

@@ -9,7 +9,10 @@
 
 mod closing;
 mod doorbell;
+mod flags;
 mod lanes;
+mod reply;
+mod returns;
 mod ring;
 mod room;
 mod seqlock;
@@ -38,6 +41,9 @@ pub fn models() -> Vec<Model> {
         lanes::MODELS,
         shared::MODELS,
         seqlock::MODELS,
+        reply::MODELS,
+        flags::MODELS,
+        returns::MODELS,
     ];
     let short = |model: Model| {
         let name = model.name.trim_start_matches(concat!(env!("CARGO_CRATE_NAME"), "::"));

@@ -293,6 +293,11 @@ impl<T, M> Lane<T, M> {
         self.cells[shard].items.has_room()
     }
 
+    /// For how many marks there is room when there are none: a power of two.
+    pub fn mark_capacity(&self) -> usize {
+        self.cells[0].marks.capacity()
+    }
+
     /// For how many items there is room, at least: the shard only makes it more.
     pub fn room(&mut self, shard: usize) -> usize {
         let items = &mut self.cells[shard].items;
@@ -359,6 +364,25 @@ impl<T, M> Lane<T, M> {
         waker: &Waker,
     ) -> Poll<Result<(), Closed<()>>> {
         let (room, errand) = self.poll_room_for(shard, 1, 1, waker);
+        errand.run();
+        room
+    }
+
+    /// As [`poll_room`](Self::poll_room), for so many items and so many marks.
+    ///
+    /// # Panics
+    /// If either number is more than the capacity of its ring: that much room there never is.
+    pub fn poll_rooms(
+        &mut self,
+        shard: usize,
+        items: usize,
+        marks: usize,
+        waker: &Waker,
+    ) -> Poll<Result<(), Closed<()>>> {
+        let cell = &self.cells[shard];
+        assert!(items <= cell.items.capacity(), "room for {items} items never comes");
+        assert!(marks <= cell.marks.capacity(), "room for {marks} marks never comes");
+        let (room, errand) = self.poll_room_for(shard, items, marks, waker);
         errand.run();
         room
     }

@@ -6,7 +6,9 @@
 //!   [`Doorbell`] and never misses a push; few items carry *marks* in a side ring.
 //! - [`SharedLane`]: one lane for many threads and tasks, with permits.
 //! - [`seqlock()`]: a block of counters that readers copy without stopping the writer.
-//! - [`wake`]: waiting for any of these from a plain thread.
+//! - [`ReplyPool`]: one-shot slots for answers, from one pool; an asker polls, blocks, or leaves.
+//! - [`flags()`] that many raise and one takes; [`returns()`]: values that many hand back to one.
+//! - [`wake`]: waiting for any of these from a plain thread, also for a limited time.
 //!
 //! ```
 //! let (mut producer, mut consumer) = ringbuf::ring(1024);
@@ -33,8 +35,8 @@
 //! | floor | files |
 //! |---|---|
 //! | 0 | `error`, `panics` (going on after a panic of foreign code), `sync` (the only door to atomics, cells, fences, locks) |
-//! | 1 | `barrier` (a store-load fence that only the rare side pays for), `slots` (raw storage), `seqlock`, `wake`, `waiters` |
-//! | 2 | `wake_slot` (where one waiter leaves its waker), `doorbell` |
+//! | 1 | `barrier` (a store-load fence that only the rare side pays for), `slots` (raw storage), `seqlock`, `wake`, `waiters`, `reply`, `flags` |
+//! | 2 | `wake_slot` (where one waiter leaves its waker), `doorbell`, `returns` |
 //! | 3 | `ends` (the two ends of a ring, and the close race) |
 //! | 4 | `claim` (what is moved out, in place), `ring`, `side` |
 //! | 5 | `run`, `matrix` |
@@ -53,11 +55,14 @@ mod claim;
 mod doorbell;
 mod ends;
 mod error;
+mod flags;
 mod lane;
 mod lane_run;
 mod lanes;
 mod matrix;
 mod panics;
+mod reply;
+mod returns;
 mod ring;
 mod run;
 mod seqlock;
@@ -74,10 +79,13 @@ pub use barrier::pushes_without_fence;
 pub use claim::{Here, Stretch};
 pub use doorbell::{Doorbell, LATEST_RING};
 pub use error::{Closed, Full, PushError};
+pub use flags::{FLAGS_MAX, FlagReader, Flags, flags};
 pub use lane::{Lane, Lanes};
 pub use lane_run::{LaneRun, Place};
 pub use lanes::lanes;
 pub use matrix::{LANES_MAX, LanesConfig, SHARDS_MAX};
+pub use reply::{Answer, REPLIES_MAX, Reply, ReplyPool};
+pub use returns::{Return, Returns, returns};
 pub use ring::{Consumer, Producer, ring};
 pub use run::{Fill, Run};
 pub use seqlock::{SeqlockReader, SeqlockWriter, seqlock};

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 /// What a waiting thread's waker rings.
 #[derive(Debug)]
@@ -34,15 +35,31 @@ impl Parker {
 
     /// Waits for a wake, which it uses up: `spin` rounds on the core, then parked.
     fn wait(&self, spin: u32) {
-        for _ in 0..spin {
-            if self.take() {
-                return;
-            }
-            std::hint::spin_loop();
+        if self.spin(spin) {
+            return;
         }
         while !self.take() {
             self.parking.park();
         }
+    }
+
+    /// As [`wait`](Self::wait), parked for no longer than `limit`. Returns for nothing at times.
+    fn wait_for(&self, spin: u32, limit: Duration) {
+        if !self.spin(spin) && !self.take() {
+            self.parking.park_timeout(limit);
+            self.take();
+        }
+    }
+
+    /// Whether a wake came within `rounds` on the core.
+    fn spin(&self, rounds: u32) -> bool {
+        for _ in 0..rounds {
+            if self.take() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
     }
 
     fn take(&self) -> bool {
@@ -97,6 +114,48 @@ pub fn block_on<F: Future>(future: F, spin: u32) -> F::Output {
             return output;
         }
         lent.pair().0.wait(spin);
+    }
+}
+
+/// Runs a future on the calling thread until it is done or its time is up: then `None`, and the future
+/// is as it was left, to be polled again or dropped.
+///
+/// After each poll that does not finish, `remaining` says how much time is left. No clock is read here:
+/// the caller asks its own. Zero is none left; [`Duration::MAX`] is no limit. So the future is polled at
+/// least once, and once more after the last time that it was waited for. Between polls the thread spins
+/// for `spin` rounds (see [`BRIEF_SPIN`]) and then parks for at most what is left. It allocates as
+/// [`block_on`] does.
+///
+/// ```
+/// use ringbuf::{ReplyPool, wake::{BRIEF_SPIN, block_on_for}};
+/// use std::pin::Pin;
+/// use std::time::{Duration, Instant};
+///
+/// let pool = ReplyPool::new(1);
+/// let (answer, mut reply) = pool.open().unwrap();
+/// let deadline = Instant::now() + Duration::from_millis(1);
+/// let remaining = || deadline.saturating_duration_since(Instant::now());
+/// assert_eq!(block_on_for(Pin::new(&mut reply), BRIEF_SPIN, remaining), None);
+/// answer.answer("late");
+/// assert_eq!(block_on_for(Pin::new(&mut reply), BRIEF_SPIN, remaining), Some(Some("late")));
+/// ```
+pub fn block_on_for<F: Future + ?Sized>(
+    mut future: Pin<&mut F>,
+    spin: u32,
+    mut remaining: impl FnMut() -> Duration,
+) -> Option<F::Output> {
+    let lent = Lent::take();
+    let (parker, waker) = lent.pair();
+    let mut context = Context::from_waker(waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        let left = remaining();
+        if left.is_zero() {
+            return None;
+        }
+        parker.wait_for(spin, left);
     }
 }
 

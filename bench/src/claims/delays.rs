@@ -10,14 +10,13 @@ use super::situation::{Mode, Situation};
 use crate::Failure;
 use crate::peer::{Case, Peer};
 use crate::run::Run;
+use crate::times::times;
 use crate::workload::Row;
 
 /// The part of items that a tail leaves out.
 const TAIL: f64 = 0.99;
 /// Least difference that is told from none.
 const LEAST_ADDED_NS: u64 = 1_000;
-/// An hour; longer delays count as that.
-const LONGEST_NS: u64 = 3_600_000_000_000;
 
 /// Times each batch by its oldest item: no other item took longer, and all of them count as that.
 struct Stopwatch {
@@ -30,9 +29,7 @@ struct Stopwatch {
 
 impl Stopwatch {
     fn new(schedule: Schedule, start: Start) -> Self {
-        let delays =
-            Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("the bounds are constants");
-        Self { schedule, start, oldest: 0, items: 0, delays }
+        Self { schedule, start, oldest: 0, items: 0, delays: times() }
     }
 }
 

@@ -1,9 +1,7 @@
 //! As fast as the engine takes it: throughput, and what the cost model makes of it.
 
-use engine::Snapshot;
-use serde_json::json;
-
 use super::passage::{Nobody, Passed, Setup};
+use super::prediction::{Calls, with_prediction};
 use super::price::Price;
 use super::situation::{Claim, Load, Mode, Situation};
 use crate::Failure;
@@ -44,15 +42,10 @@ pub(crate) fn flood(case: &Situation, mode: Mode) -> Result<Passed<Nobody>, Fail
         &setup,
         || Nobody,
         |producer| {
-            let mut rows = case.workload.rows();
-            if case.load == Load::Each {
-                for row in rows {
-                    producer.push(row)?;
-                }
-            } else {
-                producer.push_run(&mut rows)?;
-            }
-            Ok(())
+            let rows = case.workload.rows();
+            let each = case.load == Load::Each;
+            let pushed = if each { producer.push_each(rows) } else { producer.push_rows(rows) };
+            Ok(pushed?)
         },
     )
 }
@@ -69,32 +62,6 @@ impl Peer<Situation> for Flooded {
 
     fn run(&self, case: Situation) -> Result<Run, Failure> {
         let passed = flood(&case, self.0)?;
-        Ok(with_prediction(passed.run(), &passed.snapshot))
+        Ok(with_prediction(passed.run(), Calls::from(&passed.snapshot)))
     }
-}
-
-/// Adds the cost model's prediction, and how effective the batches were: the calls that were avoided,
-/// times a call's cost, are the overhead that was saved, here in parts of the time that the handler was
-/// busy.
-fn with_prediction(run: Run, snapshot: &Snapshot) -> Run {
-    // Batches of one all have one size: nothing can be fitted, and nothing was saved.
-    let Some(cost) = snapshot.cost() else { return run };
-    let mean = snapshot.mean_batch();
-    let (calls, items) = (snapshot.batches as f64, snapshot.done as f64);
-    let busy = calls * cost.call_ns + items * cost.item_ns;
-    let saved = (items - calls) * cost.call_ns / busy;
-    let faster = cost.speedup(mean);
-    let text = format!(
-        "cost model: {:.0} ns a call and {:.1} ns an item; {mean:.1} items a call make the handler {faster:.1}x as fast, \
-         and save {saved:.1} times its time",
-        cost.call_ns, cost.item_ns
-    );
-    let value = json!({
-        "call_ns": cost.call_ns,
-        "item_ns": cost.item_ns,
-        "items_per_call": mean,
-        "speedup": faster,
-        "overhead_saved": saved,
-    });
-    run.with_detail("cost_model", text, value)
 }

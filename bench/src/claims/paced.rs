@@ -2,17 +2,14 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use engine::Producer;
-
 use super::flooded;
-use super::passage::{Nobody, Passed, Setup, Watch};
+use super::passage::{Nobody, Passed, Setup, Watch, Way};
 use super::price::Price;
 use super::schedule::Schedule;
 use super::situation::{Load, Mode, Situation};
 use crate::Failure;
 use crate::cores::on_first;
 use crate::quartiles::Quartiles;
-use crate::workload::Row;
 
 /// When the schedule began; set by the pusher before its first push.
 pub(crate) type Start = Arc<OnceLock<quanta::Instant>>;
@@ -37,7 +34,7 @@ pub(crate) fn paced<W: Watch, M: Fn() -> W + Send + Sync + 'static>(
 
 /// On a core of its own: a pusher that the shard keeps from its core would be late.
 fn push(
-    producer: &mut Producer<Row>,
+    producer: &mut dyn Way,
     case: &Situation,
     schedule: &Schedule,
     start: &Start,
@@ -54,7 +51,7 @@ fn push(
                 continue;
             }
             let mut run = rows.by_ref().take((due - pushed) as usize);
-            producer.push_run(&mut run).map_err(|error| error.to_string())?;
+            producer.push_run(&mut run)?;
             pushed = due;
         }
         Ok(())
@@ -81,13 +78,7 @@ pub(crate) fn fastest(price: Price, mode: Mode) -> Result<f64, Failure> {
         let passed = price.pass(
             &setup,
             || Nobody,
-            |producer| {
-                on_first(|| {
-                    let pushed = producer.push_run(&mut case.workload.rows());
-                    pushed.map_err(|error| error.to_string())?;
-                    Ok(())
-                })
-            },
+            |producer| on_first(|| Ok(producer.push_rows(case.workload.rows())?)),
         )?;
         Ok(passed.run().ns)
     };

@@ -10,8 +10,40 @@ use engine::{Batch, Engine, Handler, Idle, Producer, Settled, Snapshot};
 use super::situation::Mode;
 use crate::Failure;
 use crate::checksum::Digest;
+use crate::limits::{DRAIN_WITHIN, QUEUE_ITEMS};
 use crate::run::{Handled, Run};
-use crate::workload::Row;
+use crate::workload::{Row, Rows};
+
+/// The way into an engine, whatever its handler answers.
+pub(crate) trait Way: Send {
+    /// Pushes all rows, one by one.
+    fn push_each(&mut self, rows: Rows) -> Result<(), String>;
+
+    /// Pushes all rows, in runs.
+    fn push_run(&mut self, rows: &mut dyn Iterator<Item = Row>) -> Result<(), String>;
+
+    /// As [`push_run`](Self::push_run), for rows that are made on the way.
+    fn push_rows(&mut self, rows: Rows) -> Result<(), String>;
+}
+
+impl<R: Send, E: Send> Way for Producer<Row, R, E> {
+    fn push_each(&mut self, rows: Rows) -> Result<(), String> {
+        for row in rows {
+            self.push(row).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn push_run(&mut self, mut rows: &mut dyn Iterator<Item = Row>) -> Result<(), String> {
+        Producer::push_run(self, &mut rows).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    fn push_rows(&mut self, mut rows: Rows) -> Result<(), String> {
+        Producer::push_run(self, &mut rows).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}
 
 /// Why a place has no handler, in words that a shard can send.
 pub(crate) type Refusal = Box<dyn std::error::Error + Send + Sync>;
@@ -57,7 +89,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// As the other workloads have it.
     pub(crate) fn new(mode: Mode, keys: u32) -> Self {
-        Self { mode, keys, idle: Idle::Auto, lane_items: 8_192 }
+        Self { mode, keys, idle: Idle::Auto, lane_items: QUEUE_ITEMS }
     }
 }
 
@@ -120,15 +152,12 @@ impl<H, W> Drop for Watched<H, W> {
     }
 }
 
-/// How long an engine may take to drain: only a broken one takes as long.
-const DRAIN_WITHIN: Duration = Duration::from_secs(60);
-
 /// Passes what `push` pushes through an engine to `place`.
 pub(crate) fn pass<P: Place, W: Watch>(
     place: P,
     setup: &Setup,
     watch: impl Fn() -> W + Send + Sync + 'static,
-    push: impl FnOnce(&mut Producer<Row>) -> Result<(), Failure>,
+    push: impl FnOnce(&mut dyn Way) -> Result<(), Failure>,
 ) -> Result<Passed<W>, Failure> {
     let place = Arc::new(place);
     let (report, reports) = channel();

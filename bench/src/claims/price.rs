@@ -3,15 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use engine::Producer;
-
 use super::echo::Echo;
 use super::file::File;
-use super::passage::{Passed, Setup, Watch, pass};
+use super::passage::{Passed, Setup, Watch, Way, pass};
 use super::spinning::{Busy, Free};
 use super::sqlite::Database;
 use crate::Failure;
-use crate::workload::Row;
 
 /// What a call of the handler costs, however many items it has, besides reading their bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +58,7 @@ impl Price {
         self,
         setup: &Setup,
         watch: impl Fn() -> W + Send + Sync + 'static,
-        push: impl FnOnce(&mut Producer<Row>) -> Result<(), Failure>,
+        push: impl FnOnce(&mut dyn Way) -> Result<(), Failure>,
     ) -> Result<Passed<W>, Failure> {
         let keys = setup.keys;
         match self {

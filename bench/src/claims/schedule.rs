@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::noise::{Noise, part};
+
 /// How items come in time, at the same rate on average.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Arrivals {
@@ -72,15 +74,12 @@ impl Schedule {
 
 /// Always the same times: those of a run must be those of the other.
 fn poisson(distance_ns: f64, items: u64) -> Arc<[u64]> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut noise = Noise::default();
     let mut at = 0.0;
     (0..items)
         .map(|_| {
-            // Marsaglia's xorshift; its upper 53 bits make an even number above 0, up to 1.
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let even = ((state >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+            // Above 0, up to 1.
+            let even = 1.0 - part(noise.next());
             at -= even.ln() * distance_ns;
             at as u64
         })

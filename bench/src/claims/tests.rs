@@ -64,14 +64,6 @@ fn waiting_items_are_counted_in_bytes() {
 }
 
 #[test]
-fn batches_of_different_sizes_give_a_prediction() {
-    let case = situation(Claim::Throughput, Price::Busy(5), Load::Runs, 20_000);
-    let run = Flooded(Mode::Tiers).run(case).expect("it passes");
-    let speedup = run.details[0].value["speedup"].as_f64().expect("a number");
-    assert!(speedup > 2.0, "{:?}", run.details);
-}
-
-#[test]
 fn every_claim_has_its_cells_and_all_cells_differ() {
     let cells = cells();
     let claims = [

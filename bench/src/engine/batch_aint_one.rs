@@ -19,12 +19,13 @@ use ::batch_aint_one::{Batcher, BatchingPolicy, Limits, OnFull, Processor};
 use ringbuf::wake::{BRIEF_SPIN, block_on};
 use tokio::runtime::Builder;
 
+use super::EngineCase;
 use super::item::Record;
 use super::race::race;
 use super::stream::Stream;
-use super::{BATCH_ITEMS, EngineCase, FLUSH_AFTER};
 use crate::Failure;
 use crate::fault::Fault;
+use crate::limits::{BATCH_ITEMS, FLUSH_AFTER};
 use crate::peer::Peer;
 use crate::run::Run;
 use crate::trivial::Trivial;

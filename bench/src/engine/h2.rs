@@ -12,13 +12,14 @@ use hashbrown::HashMap;
 use rtrb::chunks::ChunkError;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::EngineCase;
 use super::item::Record;
 use super::race::race;
 use super::route::Route;
 use super::stream::Stream;
-use super::{BATCH_ITEMS, EngineCase, FLUSH_AFTER, QUEUE_ITEMS, RUN_ITEMS};
 use crate::Failure;
 use crate::fault::Fault;
+use crate::limits::{BATCH_ITEMS, FLUSH_AFTER, QUEUE_ITEMS, RUN_ITEMS};
 use crate::pause::Pause;
 use crate::peer::Peer;
 use crate::run::Run;

@@ -7,14 +7,27 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use super::item::Record;
-use super::{BATCH_ITEMS, FLUSH_AFTER};
-use crate::trivial::{Done, Trivial};
+use crate::limits::{BATCH_ITEMS, FLUSH_AFTER};
+use crate::trivial::Trivial;
 
-pub(crate) struct MapBatches<T: Record> {
+/// What becomes of a batch.
+pub(crate) trait Take<T> {
+    /// A batch of the key with this number; never empty.
+    fn take(&mut self, key: u64, items: &[T]);
+}
+
+impl<T: Record> Take<T> for Trivial {
+    #[inline]
+    fn take(&mut self, key: u64, items: &[T]) {
+        self.handle(key, items);
+    }
+}
+
+pub(crate) struct MapBatches<T: Record, H> {
     open: HashMap<T::Owned, Open<T>>,
     /// Keys by the time at which a batch was opened for them.
     opened: VecDeque<(Instant, T::Owned)>,
-    trivial: Trivial,
+    handler: H,
 }
 
 struct Open<T> {
@@ -22,12 +35,13 @@ struct Open<T> {
     items: Vec<T>,
 }
 
-impl<T: Record> MapBatches<T> {
-    pub(crate) fn new(keys: u32) -> Self {
+impl<T: Record, H: Take<T>> MapBatches<T, H> {
+    /// For about so many keys.
+    pub(crate) fn new(keys: u32, handler: H) -> Self {
         Self {
             open: HashMap::with_capacity(keys as usize),
             opened: VecDeque::with_capacity(keys as usize),
-            trivial: Trivial::new(keys),
+            handler,
         }
     }
 
@@ -48,7 +62,7 @@ impl<T: Record> MapBatches<T> {
 
     fn hand_over(&mut self, key: T::Owned) {
         if let Some(open) = self.open.remove(&key) {
-            self.trivial.handle(open.items[0].number(), &open.items);
+            self.handler.take(open.items[0].number(), &open.items);
         }
     }
 
@@ -72,10 +86,10 @@ impl<T: Record> MapBatches<T> {
     }
 
     /// Hands over everything: nothing will come any more.
-    pub(crate) fn finish(mut self) -> Done {
+    pub(crate) fn finish(mut self) -> H {
         for open in self.open.values() {
-            self.trivial.handle(open.items[0].number(), &open.items);
+            self.handler.take(open.items[0].number(), &open.items);
         }
-        self.trivial.done()
+        self.handler
     }
 }

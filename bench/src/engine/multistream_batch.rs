@@ -6,11 +6,12 @@
 
 use ::multistream_batch::channel::multi_buf_batch::{Command, MultiBufBatchChannel};
 
+use super::EngineCase;
 use super::item::Record;
 use super::race::race;
-use super::{BATCH_ITEMS, EngineCase, FLUSH_AFTER, QUEUE_ITEMS};
 use crate::Failure;
 use crate::fault::Fault;
+use crate::limits::{BATCH_ITEMS, FLUSH_AFTER, QUEUE_ITEMS};
 use crate::peer::Peer;
 use crate::run::Run;
 use crate::trivial::Trivial;

@@ -1,6 +1,7 @@
 //! Producers and consumers on threads of their own.
 
 use std::sync::Barrier;
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Instant;
 
 use crate::Failure;
@@ -33,17 +34,7 @@ where
                 })
             })
             .collect();
-        let producers: Vec<_> = producers
-            .into_iter()
-            .map(|produce| {
-                scope.spawn(move || {
-                    to_core_of_producers(shards);
-                    all_ready.wait();
-                    let begun = Instant::now();
-                    produce().map(|()| begun)
-                })
-            })
-            .collect();
+        let producers = start(scope, producers, shards, all_ready);
         // Consumers first: a producer that stopped because its consumer did knows less.
         let done = consumers.into_iter().map(join).collect::<Result<Vec<_>, _>>()?;
         let begun = producers.into_iter().map(join).collect::<Result<Vec<_>, _>>()?;
@@ -58,19 +49,29 @@ where
 {
     let all_ready = &Barrier::new(producers.len());
     std::thread::scope(|scope| {
-        let producers: Vec<_> = producers
-            .into_iter()
-            .map(|produce| {
-                scope.spawn(move || {
-                    to_core_of_producers(shards);
-                    all_ready.wait();
-                    let begun = Instant::now();
-                    produce().map(|()| begun)
-                })
-            })
-            .collect();
-        producers.into_iter().map(join).collect()
+        start(scope, producers, shards, all_ready).into_iter().map(join).collect()
     })
+}
+
+/// A thread for each producer, which begins when all are ready, and says when.
+fn start<'scope, P>(
+    scope: &'scope Scope<'scope, '_>,
+    producers: Vec<P>,
+    shards: usize,
+    all_ready: &'scope Barrier,
+) -> Vec<ScopedJoinHandle<'scope, Result<Instant, Fault>>>
+where
+    P: FnOnce() -> Result<(), Fault> + Send + 'scope,
+{
+    let thread = |produce: P| {
+        scope.spawn(move || {
+            to_core_of_producers(shards);
+            all_ready.wait();
+            let begun = Instant::now();
+            produce().map(|()| begun)
+        })
+    };
+    producers.into_iter().map(thread).collect()
 }
 
 /// From the first that began to the last that was done.

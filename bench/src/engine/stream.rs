@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::item::{Draw, Name, Record};
 use super::{Dist, EngineCase};
+use crate::noise::{Noise, below};
 use crate::zipf;
 
 /// The items of one producer, made as they are asked for.
@@ -16,7 +17,7 @@ use crate::zipf;
 pub(crate) struct Stream<T> {
     next: u32,
     items: u32,
-    state: u64,
+    noise: Noise,
     draws: Draws,
     /// This producer, and how many there are: their keys take turns.
     producer: u32,
@@ -42,7 +43,7 @@ impl<T: Record> EngineCase<T> {
         let stream = |producer: u32| Stream {
             next: 0,
             items,
-            state: 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(u64::from(producer) * 2 + 1),
+            noise: Noise::of_stream(producer),
             draws: match dist {
                 Dist::Uniform => Draws::Uniform { keys: u64::from(own) },
                 Dist::Zipf => Draws::Table(zipf::draws(own, items, u64::from(producer))),
@@ -66,16 +67,13 @@ impl<T: Record> Iterator for Stream<T> {
         }
         let seq = self.next;
         self.next += 1;
-        // Marsaglia's xorshift ("Xorshift RNGs", 2003), then a range without a division.
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
+        let bits = self.noise.next();
         let draw = match &self.draws {
-            Draws::Uniform { keys } => (((self.state >> 32) * keys) >> 32) as u32,
+            Draws::Uniform { keys } => below(bits, *keys) as u32,
             Draws::Table(table) => table[seq as usize],
         };
         let key = draw * self.producers + self.producer;
-        Some(T::make(Draw { key, seq, noise: self.state }, &self.names))
+        Some(T::make(Draw { key, seq, noise: bits }, &self.names))
     }
 }
 

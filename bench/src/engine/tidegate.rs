@@ -1,15 +1,15 @@
 //! The engine itself.
 
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
 
 use engine::{Batch, Engine, Handler, Settled, Shards, Sizing};
 
+use super::EngineCase;
 use super::item::Record;
 use super::race::{push_all, timed};
-use super::{BATCH_ITEMS, EngineCase, FLUSH_AFTER, QUEUE_ITEMS};
 use crate::Failure;
 use crate::fault::Fault;
+use crate::limits::{BATCH_ITEMS, DRAIN_WITHIN, FLUSH_AFTER, QUEUE_ITEMS};
 use crate::peer::Peer;
 use crate::run::Run;
 use crate::trivial::{Done, Trivial};
@@ -58,9 +58,6 @@ impl<T> Drop for Summing<T> {
         }
     }
 }
-
-/// How long an engine may take to drain: only a broken one takes as long.
-const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 
 impl<T: Record> Peer<EngineCase<T>> for Tidegate {
     fn name(&self) -> &'static str {

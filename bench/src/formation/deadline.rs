@@ -1,19 +1,20 @@
 //! Items that linger alone, and how long after their deadline the handler has them.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use engine::{Batch, Engine, Handler, Settled, Sizing};
+use engine::{Engine, Sizing};
 
+use super::attended::Attended;
 use super::baton::Baton;
-use super::witness::{DRAIN_WITHIN, Testimony, Witness};
 use crate::Failure;
 use crate::checksum::Digest;
 use crate::cores::on_first;
+use crate::limits::DRAIN_WITHIN;
 use crate::peer::{Case, Peer};
 use crate::run::Run;
-use crate::workload::{Row, Workload};
+use crate::workload::Workload;
 
 /// Items, one after the other, each waiting for company that does not come.
 #[derive(Clone, Copy, Debug)]
@@ -47,36 +48,9 @@ impl Case for Deadline {
     }
 }
 
-struct Due {
-    baton: Arc<Baton>,
-    witness: Witness,
-    report: Sender<Testimony>,
-}
-
-impl Handler for Due {
-    type Item = Row;
-    type Reply = ();
-    type Error = ();
-
-    #[inline]
-    fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
-        let late = self.baton.since_sent_ns().saturating_sub(FLUSH_AFTER.as_nanos() as u64);
-        self.witness.note_ns(late);
-        let items = batch.len();
-        let settled = batch.settle_all(|key, rows| {
-            self.witness.handle(key, rows);
-            Ok(())
-        });
-        self.baton.handled(items);
-        settled
-    }
-}
-
-impl Drop for Due {
-    fn drop(&mut self) {
-        // Nobody listens when the run has failed.
-        let _ = self.report.send(self.witness.testimony());
-    }
+/// How long ago the item that was just sent should have come.
+fn late_ns(baton: &Baton) -> Option<u64> {
+    Some(baton.since_sent_ns().saturating_sub(FLUSH_AFTER.as_nanos() as u64))
 }
 
 /// The engine, which lingers for batches of 100, and otherwise is as it is by default.
@@ -92,16 +66,12 @@ impl Peer<Deadline> for Tidegate {
         let baton = Arc::new(Baton::new());
         let due = Arc::clone(&baton);
         let keys = case.workload().keys;
-        let engine = Engine::builder(move |_| Due {
-            baton: Arc::clone(&due),
-            witness: Witness::new(keys),
-            report: report.clone(),
-        })
-        .sizing(Sizing::Fixed(100))
-        .flush_after(FLUSH_AFTER)
-        .lanes(1)
-        .handle_lanes(0)
-        .start()?;
+        let engine = Engine::builder(move |_| Attended::new(&due, keys, late_ns, &report))
+            .sizing(Sizing::Fixed(100))
+            .flush_after(FLUSH_AFTER)
+            .lanes(1)
+            .handle_lanes(0)
+            .start()?;
         let mut producer = engine.producer()?;
         on_first(|| {
             for row in case.workload().rows() {

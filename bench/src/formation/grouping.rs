@@ -15,14 +15,10 @@ use super::stopwatch::Stopwatch;
 use super::witness::{Testimony, Witness};
 use crate::Failure;
 use crate::cores::on_last;
+use crate::limits::{BATCH_ITEMS, QUEUE_ITEMS};
 use crate::peer::Peer;
 use crate::run::Run;
 use crate::workload::Row;
-
-/// Items that fit into the ring.
-const QUEUE_ITEMS: usize = 8_192;
-/// Items that a batch holds at most.
-const BATCH_ITEMS: usize = 100;
 
 pub(super) struct H2;
 

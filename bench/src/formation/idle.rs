@@ -1,18 +1,21 @@
 //! What a shard takes of its core while nothing comes.
 
-use std::sync::mpsc::{Sender, channel};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use engine::{Batch, Engine, Handler, Settled};
+use engine::Engine;
 
+use super::attended::{Attended, nothing};
+use super::baton::Baton;
 use super::os_thread::OsThread;
-use super::witness::{DRAIN_WITHIN, Testimony, Witness};
 use crate::Failure;
 use crate::checksum::Digest;
 use crate::cores::Stopped;
+use crate::limits::DRAIN_WITHIN;
 use crate::peer::{Case, Peer};
 use crate::run::Run;
-use crate::workload::{Row, Workload};
+use crate::workload::Workload;
 
 /// An engine with nothing to do, after one item.
 #[derive(Clone, Copy, Debug)]
@@ -35,31 +38,6 @@ impl Case for Idle {
     }
 }
 
-struct Once {
-    witness: Witness,
-    report: Sender<Testimony>,
-}
-
-impl Handler for Once {
-    type Item = Row;
-    type Reply = ();
-    type Error = ();
-
-    fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
-        batch.settle_all(|key, rows| {
-            self.witness.handle(key, rows);
-            Ok(())
-        })
-    }
-}
-
-impl Drop for Once {
-    fn drop(&mut self) {
-        // Nobody listens when the run has failed.
-        let _ = self.report.send(self.witness.testimony());
-    }
-}
-
 /// The engine as it is by default.
 pub(super) struct Tidegate;
 
@@ -72,17 +50,17 @@ impl Peer<Idle> for Tidegate {
     fn run(&self, _case: Idle) -> Result<Run, Failure> {
         let (report, reports) = channel();
         let (here, shards) = channel();
+        let baton = Arc::new(Baton::new());
+        let once = Arc::clone(&baton);
         let engine = Engine::try_builder(move |_| {
             here.send(OsThread::current()?).map_err(|_| "nobody waits for the shard")?;
-            Ok::<_, Stopped>(Once { witness: Witness::new(WORKLOAD.keys), report: report.clone() })
+            Ok::<_, Stopped>(Attended::new(&once, WORKLOAD.keys, nothing, &report))
         })
         .start()?;
         let shard = shards.recv()?;
         let mut producer = engine.producer()?;
         producer.push_run(&mut WORKLOAD.rows())?;
-        while engine.snapshot().done < WORKLOAD.items {
-            std::thread::yield_now();
-        }
+        baton.await_handled(WORKLOAD.items);
         shard.await_sleep()?;
         let (ran, begun) = (shard.ran()?, Instant::now());
         let (_nobody, nothing) = channel::<()>();

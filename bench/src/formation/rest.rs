@@ -1,20 +1,21 @@
 //! The first item after a rest, from just before its push until the handler has it.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use engine::{Batch, Engine, Handler, Idle, Settled};
+use engine::{Engine, Idle};
 
+use super::attended::Attended;
 use super::baton::Baton;
 use super::os_thread::OsThread;
-use super::witness::{DRAIN_WITHIN, Testimony, Witness};
 use crate::Failure;
 use crate::checksum::Digest;
 use crate::cores::{Stopped, on_first};
+use crate::limits::DRAIN_WITHIN;
 use crate::peer::{Case, Peer};
 use crate::run::Run;
-use crate::workload::{Row, Workload};
+use crate::workload::Workload;
 
 /// What the consumer does while it rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,37 +76,6 @@ impl Case for Rest {
     }
 }
 
-struct Woken {
-    baton: Arc<Baton>,
-    witness: Witness,
-    report: Sender<Testimony>,
-}
-
-impl Handler for Woken {
-    type Item = Row;
-    type Reply = ();
-    type Error = ();
-
-    #[inline]
-    fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
-        self.witness.note_ns(self.baton.since_sent_ns());
-        let items = batch.len();
-        let settled = batch.settle_all(|key, rows| {
-            self.witness.handle(key, rows);
-            Ok(())
-        });
-        self.baton.handled(items);
-        settled
-    }
-}
-
-impl Drop for Woken {
-    fn drop(&mut self) {
-        // Nobody listens when the run has failed.
-        let _ = self.report.send(self.witness.testimony());
-    }
-}
-
 /// The engine, its shard on the last core, pushed to from the first.
 pub(super) struct Tidegate;
 
@@ -121,8 +91,8 @@ impl Peer<Rest> for Tidegate {
         let woken = Arc::clone(&baton);
         let engine = Engine::try_builder(move |_| {
             here.send(OsThread::current()?).map_err(|_| "nobody waits for the shard")?;
-            let (baton, witness, report) = (Arc::clone(&woken), Witness::new(1), report.clone());
-            Ok::<_, Stopped>(Woken { baton, witness, report })
+            let since_sent = |baton: &Baton| Some(baton.since_sent_ns());
+            Ok::<_, Stopped>(Attended::new(&woken, 1, since_sent, &report))
         })
         .idle(case.idle())
         .lanes(1)

@@ -10,13 +10,11 @@ use super::rest::Rest;
 use super::witness::Witness;
 use crate::Failure;
 use crate::cores::on_first;
+use crate::limits::QUEUE_ITEMS;
 use crate::peer::Peer;
 use crate::pinning::to_last_core;
 use crate::run::Run;
 use crate::workload::Row;
-
-/// Items that fit into the ring.
-const QUEUE_ITEMS: usize = 8_192;
 
 pub(super) struct Rtrb;
 

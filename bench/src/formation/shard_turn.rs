@@ -2,49 +2,20 @@
 //! it itself, each batch, in the histogram of the snapshot.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use engine::{Batch, Engine, Handler, Idle, Settled};
+use engine::{Engine, Idle};
 
+use super::attended::{Attended, nothing};
 use super::baton::Baton;
 use super::burst::Burst;
-use super::witness::{DRAIN_WITHIN, Testimony, Witness};
+use super::witness::Testimony;
 use crate::Failure;
 use crate::cores::on_first;
+use crate::limits::DRAIN_WITHIN;
 use crate::peer::Peer;
 use crate::run::Run;
-use crate::workload::Row;
-
-struct Counted {
-    baton: Arc<Baton>,
-    witness: Witness,
-    report: Sender<Testimony>,
-}
-
-impl Handler for Counted {
-    type Item = Row;
-    type Reply = ();
-    type Error = ();
-
-    #[inline]
-    fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
-        let items = batch.len();
-        let settled = batch.settle_all(|key, rows| {
-            self.witness.handle(key, rows);
-            Ok(())
-        });
-        self.baton.handled(items);
-        settled
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        // Nobody listens when the run has failed.
-        let _ = self.report.send(self.witness.testimony());
-    }
-}
 
 /// From one burst to the next: a shard under load measures but a sample of its deep turns, and each of
 /// those that come as rarely as this.
@@ -65,15 +36,12 @@ impl Peer<Burst> for Tidegate {
         let (report, reports) = channel();
         let baton = Arc::new(Baton::new());
         let counted = Arc::clone(&baton);
-        let engine = Engine::builder(move |_| Counted {
-            baton: Arc::clone(&counted),
-            witness: Witness::new(case.keys),
-            report: report.clone(),
-        })
-        .idle(Idle::Times { spin: Duration::from_secs(1), yielding: Duration::ZERO })
-        .lanes(1)
-        .handle_lanes(0)
-        .start()?;
+        let keys = case.keys;
+        let engine = Engine::builder(move |_| Attended::new(&counted, keys, nothing, &report))
+            .idle(Idle::Times { spin: Duration::from_secs(1), yielding: Duration::ZERO })
+            .lanes(1)
+            .handle_lanes(0)
+            .start()?;
         let mut producer = engine.producer()?;
         on_first(|| {
             let mut rows = case.workload().rows();

@@ -19,6 +19,7 @@ use crate::Failure;
 use crate::cores::on_last;
 use crate::peer::Peer;
 use crate::run::Run;
+use crate::times::times;
 use crate::workload::Row;
 
 struct Watched {
@@ -75,7 +76,7 @@ impl Peer<Burst> for Tidegate {
             let mut engine = Stepped::new(builder.lanes(1).handle_lanes(0))?;
             let mut producer = engine.producer()?;
             let mut rows = case.workload().rows();
-            let mut times = super::witness::times();
+            let mut times = times();
             for _ in 0..case.bursts() {
                 engine.advance(BETWEEN);
                 producer.push_run(&mut rows.by_ref().take(case.items as usize))?;

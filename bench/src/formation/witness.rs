@@ -1,17 +1,11 @@
 //! What is handled in these cells: the same few rows for everybody, of one key or of eight.
 
-use std::time::Duration;
-
 use hdrhistogram::Histogram;
 
 use crate::checksum::Checksum;
 use crate::run::{Handled, Run};
+use crate::times::times;
 use crate::workload::Row;
-
-/// Three significant digits, from a nanosecond to an hour.
-pub(super) fn times() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("the bounds are constants")
-}
 
 /// Reads every byte, and keeps times.
 pub(super) struct Witness {
@@ -56,6 +50,3 @@ impl Testimony {
         Run::of_latencies(self.times, self.handled).at(at as f64)
     }
 }
-
-/// How long an engine may take to drain: only a broken one takes as long.
-pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(60);

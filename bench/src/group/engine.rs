@@ -7,7 +7,8 @@ use engine::{Batch, Handler, KeyHasher, Nanos, Settled, Sizing};
 use foldhash::SharedSeed;
 
 use super::rows::Pushed;
-use super::{BATCH_ITEMS, Grouper, Grouping, POLL_ITEMS};
+use super::{Grouper, Grouping, POLL_ITEMS};
+use crate::limits::BATCH_ITEMS;
 use crate::run::Handled;
 use crate::trivial::Trivial;
 

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use super::rows::Pushed;
-use super::{BATCH_ITEMS, Grouper, Grouping};
+use super::{Grouper, Grouping};
+use crate::limits::BATCH_ITEMS;
 use crate::run::Handled;
 use crate::trivial::Trivial;
 

@@ -7,7 +7,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::rows::Pushed;
-use super::{BATCH_ITEMS, Grouper, Grouping};
+use super::{Grouper, Grouping};
+use crate::limits::BATCH_ITEMS;
 use crate::run::Handled;
 use crate::trivial::Trivial;
 

@@ -1,5 +1,7 @@
 //! Which key comes next: drawn before anything is timed.
 
+use crate::noise::{Noise, part};
+
 /// How items spread over keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spread {
@@ -31,14 +33,10 @@ impl Draws {
                 reached
             })
             .collect();
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut noise = Noise::default();
         let draw = || {
-            // Marsaglia's xorshift ("Xorshift RNGs", 2003), to 53 bits of a part of 1.
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let part = (state >> 11) as f64 / (1_u64 << 53) as f64;
-            let key = heights.partition_point(|&height| height <= part * reached);
+            let at = part(noise.next()) * reached;
+            let key = heights.partition_point(|&height| height <= at);
             key.min(heights.len() - 1) as u32
         };
         Self(std::iter::repeat_with(draw).take(DRAWS).collect())

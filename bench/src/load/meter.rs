@@ -11,6 +11,7 @@ use super::price::{Price, Purse};
 use super::schedule::Schedule;
 use crate::checksum::Checksum;
 use crate::run::Handled;
+use crate::times::times;
 use crate::workload::Row;
 
 /// Parts that a load's time is cut into.
@@ -18,11 +19,6 @@ pub(crate) const SLICES: usize = 10;
 /// One item of so many is timed, so that the clock is not read for each. Odd, so that no rhythm of the
 /// load hides from it.
 const TIMED_ITEMS: usize = 61;
-
-/// Three significant digits, from a nanosecond to an hour.
-pub(crate) fn times() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("the bounds are constants")
-}
 
 /// What the consumer of a load saw.
 #[derive(Clone, Debug)]

@@ -10,9 +10,10 @@ use super::draws::Draws;
 use super::epoch::Epoch;
 use super::meter::{Meter, Seen};
 use super::schedule::{Schedule, Shape};
-use super::{LANE_ITEMS, LoadRun, Setup};
+use super::{LoadRun, Setup};
 use crate::Failure;
 use crate::cores::on_first;
+use crate::limits::{DRAIN_WITHIN, QUEUE_ITEMS};
 use crate::workload::Row;
 
 struct Metered {
@@ -41,9 +42,6 @@ impl Drop for Metered {
     }
 }
 
-/// How long an engine may take to drain: only a broken one takes as long.
-const DRAIN_WITHIN: Duration = Duration::from_secs(60);
-
 fn builder(setup: Setup, epoch: Epoch, report: Sender<Seen>) -> Builder<Metered> {
     let Setup { schedule, keys, price, sizing, idle, .. } = setup;
     Engine::builder(move |_| Metered {
@@ -54,7 +52,7 @@ fn builder(setup: Setup, epoch: Epoch, report: Sender<Seen>) -> Builder<Metered>
     .idle(idle)
     .lanes(1)
     .handle_lanes(0)
-    .lane_items(LANE_ITEMS)
+    .lane_items(QUEUE_ITEMS)
 }
 
 /// Offers the load to an engine with one shard, the producer on the first core, the shard on the last.

@@ -2,10 +2,11 @@
 //!
 //! It has no bursts and no waiting; neither end learns that the other is gone, so the consumer counts.
 
+use super::RingCase;
 use super::threads::{Taken, hand_over};
 use super::words::items;
-use super::{QUEUE_ITEMS, RingCase};
 use crate::Failure;
+use crate::limits::QUEUE_ITEMS;
 use crate::pause::Pause;
 use crate::peer::Peer;
 use crate::run::Run;

@@ -4,10 +4,11 @@
 
 use crossbeam_channel::bounded;
 
+use super::RingCase;
 use super::threads::{Taken, hand_over};
 use super::words::items;
-use super::{QUEUE_ITEMS, RingCase};
 use crate::Failure;
+use crate::limits::QUEUE_ITEMS;
 use crate::peer::Peer;
 use crate::run::Run;
 

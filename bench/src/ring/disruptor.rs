@@ -6,10 +6,11 @@
 
 use ::disruptor::{BusySpin, Polling, Producer, build_single_producer};
 
+use super::RingCase;
 use super::threads::{Taken, hand_over};
 use super::words::{Items, items};
-use super::{QUEUE_ITEMS, RingCase};
 use crate::Failure;
+use crate::limits::QUEUE_ITEMS;
 use crate::pause::Pause;
 use crate::peer::Peer;
 use crate::run::Run;

@@ -5,11 +5,12 @@
 
 use ::kanal::{Receiver, bounded};
 
+use super::RingCase;
 use super::threads::{Taken, hand_over};
 use super::words::items;
-use super::{QUEUE_ITEMS, RingCase};
 use crate::Failure;
 use crate::fault::Fault;
+use crate::limits::QUEUE_ITEMS;
 use crate::peer::Peer;
 use crate::run::Run;
 

@@ -11,10 +11,11 @@ use hdrhistogram::Histogram;
 use ringbuf::ring;
 
 use super::words::{Sum, items};
-use super::{CrossbeamChannel, QUEUE_ITEMS, Ringbuf, Rtrb};
+use super::{CrossbeamChannel, Ringbuf, Rtrb};
 use crate::Failure;
 use crate::checksum::Digest;
 use crate::fault::{Fault, join};
+use crate::limits::QUEUE_ITEMS;
 use crate::peer::{Case, Peer};
 use crate::pinning::{to_core_of_producers, to_last_core};
 use crate::run::{Handled, Run};

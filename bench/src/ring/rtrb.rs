@@ -5,11 +5,12 @@
 use rtrb::chunks::ChunkError;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
+use super::RingCase;
 use super::threads::{Taken, hand_over};
 use super::words::{Items, items};
-use super::{QUEUE_ITEMS, RingCase};
 use crate::Failure;
 use crate::fault::Fault;
+use crate::limits::QUEUE_ITEMS;
 use crate::pause::Pause;
 use crate::peer::Peer;
 use crate::run::Run;

@@ -7,6 +7,7 @@ use super::plan::{EQUAL_STEPS, FURTHEST_STEPS, START, STEP, TICK};
 use super::{Armed, Deadlines, Op};
 use crate::Failure;
 use crate::checksum::{Digest, fold};
+use crate::noise::{Noise, below};
 use crate::run::{Handled, Run};
 
 /// Runs a case with a contender.
@@ -35,8 +36,8 @@ struct Driver<A> {
     expiries: u64,
     /// Expiries that were not in time.
     wrong: u64,
-    /// Of the generator of random tokens.
-    state: u64,
+    /// Which tokens are random.
+    noise: Noise,
 }
 
 /// What is known of a token.
@@ -58,7 +59,7 @@ impl<A: Alarms> Driver<A> {
             expired: Vec::with_capacity(case.armed as usize),
             expiries: 0,
             wrong: 0,
-            state: 0x9E37_79B9_7F4A_7C15,
+            noise: Noise::default(),
         }
     }
 
@@ -96,7 +97,8 @@ impl<A: Alarms> Driver<A> {
     /// Arms all tokens, and measures so many operations of steps that each say how many they did.
     fn repeat(&mut self, case: Armed, step: impl Fn(&mut Self) -> u64) -> (Duration, u64) {
         self.spread(case);
-        for _ in 0..2 * EQUAL_STEPS {
+        // Until what was armed first, and armed anew since, is gone wherever it was kept.
+        for _ in 0..=EQUAL_STEPS {
             step(self);
         }
         let begun = Instant::now();
@@ -127,11 +129,7 @@ impl<A: Alarms> Driver<A> {
 
     #[inline]
     fn rearm_one(&mut self, armed: u32) {
-        // Marsaglia's xorshift ("Xorshift RNGs", 2003), then a range without a division.
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        let token = (((self.state >> 32) * u64::from(armed)) >> 32) as u32;
+        let token = below(self.noise.next(), u64::from(armed)) as u32;
         let at = self.deadlines.of(token, self.now);
         self.watches[token as usize].due = at;
         self.alarms.rearm(token, at);

@@ -1,6 +1,7 @@
 //! The times of a case, the same for everybody.
 
 use super::Deadlines;
+use crate::noise::below;
 
 /// The tick of the engine's wheel for a horizon of 10 ms, and so that of the others.
 pub(super) const TICK: u64 = 65_536;
@@ -33,7 +34,7 @@ impl Deadlines {
             Self::Equal => now + EQUAL,
             Self::Mixed => {
                 let bits = mix(now ^ u64::from(token));
-                let octave = ((bits >> 32) * MIXED_OCTAVES) >> 32;
+                let octave = below(bits, MIXED_OCTAVES);
                 let steps = (1 << octave) + (bits & ((1 << octave) - 1));
                 now + steps * STEP + BETWEEN
             }

@@ -108,23 +108,33 @@ impl<T: Item, R, E> Batcher<T, R, E> {
     #[inline(never)]
     fn accept_slowly<A: Arrival<T>>(&mut self, arrival: A, ahead: Ahead, since: Nanos) -> bool {
         let Ahead { hash, guess } = ahead;
-        let known = self.groups.record_of(guess, hash).is_some();
-        let index = if known {
-            self.place_at(guess, since)
+        let index = if self.groups.record_of(guess, hash).is_some() {
+            guess
         } else {
-            self.place(hash, since).inspect(|&index| self.groups.remember(hash, index))
+            let Some(index) = self.find_or_admit(hash) else { return false };
+            self.groups.remember(hash, index);
+            index
         };
-        let Some(index) = index else { return false };
-        self.put(index, arrival.take(), since);
-        true
+        let placed = self.place_at(index, since);
+        if placed {
+            self.put_with(index, since, || arrival.take());
+        }
+        placed
     }
 
     /// Puts an item into the batch that [`place`](Self::place) found for it.
     pub(crate) fn put(&mut self, index: Index, item: T, since: Nanos) {
+        self.put_with(index, since, || item);
+    }
+
+    /// As [`put`](Self::put), and the item moves from its old place to the new one directly.
+    #[inline(always)]
+    fn put_with(&mut self, index: Index, since: Nanos, take: impl FnOnce() -> T) {
         let record = self.groups.record(index);
         let Some(block) = &mut record.block else { unreachable!("`place` left a batch open") };
-        let pushed = block.push(item);
-        debug_assert!(pushed.is_ok(), "`place` left room");
+        if !block.push_with(take) {
+            unreachable!("`place` left room");
+        }
         let full = block.len() >= usize::from(record.target);
         if since < record.since {
             self.predate(index, since);
@@ -137,18 +147,24 @@ impl<T: Item, R, E> Batcher<T, R, E> {
     /// Finds, or opens, the batch for an item of this hash: with room in it, so that [`put`](Self::put) must
     /// follow at once. `None` when there is no memory for it now.
     pub(crate) fn place(&mut self, hash: u64, since: Nanos) -> Option<Index> {
-        let index = match self.groups.find(hash) {
-            Some(index) => index,
-            None => self.admit(hash)?,
-        };
-        self.place_at(index, since)
+        let index = self.find_or_admit(hash)?;
+        self.place_at(index, since).then_some(index)
+    }
+
+    /// The record of this hash.
+    fn find_or_admit(&mut self, hash: u64) -> Option<Index> {
+        match self.groups.find(hash) {
+            Some(index) => Some(index),
+            None => self.admit(hash),
+        }
     }
 
     /// As [`place`](Self::place), where the record is known.
-    fn place_at(&mut self, index: Index, since: Nanos) -> Option<Index> {
+    #[inline(always)]
+    fn place_at(&mut self, index: Index, since: Nanos) -> bool {
         if let Some(block) = &self.groups.record(index).block {
             if !block.is_full() || self.grow(index) {
-                return Some(index);
+                return true;
             } else {
                 // A busy key must not be cut short for as long as idle ones linger: the oldest go.
                 self.starve();
@@ -241,20 +257,21 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         }
     }
 
-    fn open(&mut self, index: Index, since: Nanos) -> Option<Index> {
+    #[inline]
+    fn open(&mut self, index: Index, since: Nanos) -> bool {
         let record = self.groups.record(index);
         let target = self.aim.target.get() as u16;
         // As large as the key's last batch was, so that a busy key's batches are never moved.
         let usual = usize::from(record.last_len.clamp(1, target));
         let Some(block) = self.arena.block(usual).or_else(|| self.arena.block(1)) else {
             self.starve();
-            return None;
+            return false;
         };
         let deadline = since.saturating_add(self.flush_after);
         self.newest = self.newest.max(since);
         self.groups.open(index, block, target, since, deadline);
         self.ring_by(index, deadline);
-        Some(index)
+        true
     }
 
     fn grow(&mut self, index: Index) -> bool {

@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Batcher;
 use crate::arena::Block;
-use crate::batch::{Desk, Group};
+use crate::batch::{Concluded, Desk, Group};
+use crate::handed_over::HandedOver;
 use crate::handler::Handler;
 use crate::item::Item;
 use crate::nanos::Nanos;
@@ -13,15 +14,6 @@ use crate::panics::{drop_panics, message};
 use crate::ready::ReadyBatch;
 use crate::tally::Tally;
 use crate::verdict::Trigger;
-
-/// One handler call.
-pub(crate) struct HandedOver {
-    pub(crate) items: usize,
-    pub(crate) since: Nanos,
-    pub(crate) deadline: Nanos,
-    /// The handler panicked with this.
-    pub(crate) panic: Option<Box<dyn Any + Send>>,
-}
 
 impl<T: Item, R, E> Batcher<T, R, E> {
     /// Whether a batch is ready.
@@ -37,12 +29,12 @@ impl<T: Item, R, E> Batcher<T, R, E> {
 
     /// Hands the batch that has been ready longest to `handler`, and settles what it decided. What
     /// it did not decide, and is not to fail, comes next. `before` sees the tally as it is while the
-    /// handler works.
-    #[inline]
+    /// handler works, and how many items that has.
+    #[inline(always)]
     pub(crate) fn hand_over<H>(
         &mut self,
         handler: &mut H,
-        before: impl FnOnce(&mut Tally),
+        before: impl FnOnce(&mut Tally, usize),
     ) -> Option<HandedOver>
     where
         H: Handler<Item = T, Reply = R, Error = E>,
@@ -51,57 +43,46 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         let items = self.of_one_key(&mut block);
         let cut = if items == block.len() { trigger } else { Trigger::Conflict };
         self.ready.prefetch();
-        let (block, panic) = self.call(handler, block, items, cut, before);
+        self.tally.handed_over(items, cut);
+        let panic = self.call(handler, &mut block, items, cut, before);
         if block.is_empty() {
             self.arena.release(block);
         } else {
             self.ready.put_back(ReadyBatch { block, trigger, since, deadline });
         }
-        Some(HandedOver { items, since, deadline, panic })
+        Some(HandedOver { items, since, deadline, panic, seen: None })
     }
 
-    /// Hands the first `items` of a block over, which count as ready; gives back the block with what is
-    /// left in it, and the handler's panic.
-    #[inline]
+    /// Hands the first `items` of a block over, which count as ready, and settles what was decided; the
+    /// others stay in it. Gives back the handler's panic.
+    #[inline(always)]
     fn call<H>(
         &mut self,
         handler: &mut H,
-        block: Block<T>,
+        block: &mut Block<T>,
         items: usize,
         trigger: Trigger,
-        before: impl FnOnce(&mut Tally),
-    ) -> (Block<T>, Option<Box<dyn Any + Send>>)
+        before: impl FnOnce(&mut Tally, usize),
+    ) -> Option<Box<dyn Any + Send>>
     where
         H: Handler<Item = T, Reply = R, Error = E>,
     {
-        let behind = block.len() - items;
-        self.tally.counters.ready -= items as u64;
-        self.tally.counters.in_handler += items as u64;
-        self.tally.handed_over(items, trigger);
-        before(&mut self.tally);
-        let mut desk = Desk::new(block, items, trigger, std::mem::take(&mut self.verdicts));
+        let were = block.len();
+        before(&mut self.tally, items);
+        let mut desk = Desk::new(block, items, trigger, &mut self.verdicts);
         let panic = catch_unwind(AssertUnwindSafe(|| {
             let _settled = handler.handle(Group::new(&mut desk));
         }))
         .err();
-        let concluded = desk.conclude();
-        let (block, verdicts) = desk.clear();
-        self.verdicts = verdicts;
-
-        let counters = &mut self.tally.counters;
-        counters.in_handler -= items as u64;
-        counters.ready += (block.len() - behind) as u64;
-        counters.done += concluded.done as u64;
-        counters.failed += concluded.failed as u64;
-        counters.dead += concluded.dead as u64;
-        counters.drop_panics += concluded.drop_panics as u64;
-        counters.handler_panics += u64::from(panic.is_some());
+        let Concluded { done, failed, dead, drop_panics } = desk.conclude();
+        self.tally.settled(done, failed, dead);
+        self.tally.counters.drop_panics += drop_panics as u64;
         debug_assert_eq!(
-            concluded.done + concluded.failed + concluded.dead + block.len(),
-            items + behind,
+            done + failed + dead + block.len(),
+            were,
             "every item is settled or still here"
         );
-        (block, panic)
+        panic
     }
 
     /// Whether items need not become batches now: each is one by itself, and none is here that it could
@@ -120,23 +101,24 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         block
     }
 
-    /// Hands an item over by itself, which counts as ready, through a block that comes back as it was.
-    #[inline]
+    /// Hands an item over by itself, which counts as ready, through a block that is empty before and
+    /// after. To be counted by [`Tally::passed`].
+    #[inline(always)]
     pub(crate) fn pass<H>(
         &mut self,
         handler: &mut H,
-        mut passage: Block<T>,
+        passage: &mut Block<T>,
         item: T,
-        before: impl FnOnce(&mut Tally),
-    ) -> (Block<T>, Option<Box<dyn Any + Send>>)
+        before: impl FnOnce(&mut Tally, usize),
+    ) -> Option<Box<dyn Any + Send>>
     where
         H: Handler<Item = T, Reply = R, Error = E>,
     {
-        let taken = passage.push_with(|| item);
-        debug_assert!(taken, "the passage is empty");
-        let (block, panic) = self.call(handler, passage, 1, Trigger::Size, before);
-        debug_assert!(block.is_empty(), "one item is always decided, and if only by a panic");
-        (block, panic)
+        let taken = passage.push(item);
+        debug_assert!(taken.is_ok(), "the passage is empty");
+        let panic = self.call(handler, passage, 1, Trigger::Size, before);
+        debug_assert!(passage.is_empty(), "one item is always decided, and if only by a panic");
+        panic
     }
 
     /// When an item, pushed not before `since`, must be handed over at the latest.

@@ -2,12 +2,13 @@
 
 use std::hash::BuildHasher;
 
-use super::{Phase, Shard, report};
+use super::plain::Plain;
+use super::{Core, Phase, Shard};
 use crate::handler::Handler;
 use crate::nanos::Nanos;
 use crate::tally::Tally;
 
-impl<H: Handler, S: BuildHasher> Shard<H, S> {
+impl<H: Handler, S: BuildHasher> Shard<H, S, Plain<H>> {
     /// As [`drain`](Self::drain) and [`hand_over_ready`](Self::hand_over_ready) in one, while each item
     /// is a batch of its own: it goes from its lane to the handler, with no place between. What can't,
     /// because of its mark, is drained. Says how many items passed, and how many were drained.
@@ -17,7 +18,7 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
         for nth in 0..lanes {
             let lane = (self.first_lane + nth) % lanes;
             let mut left = self.drain_items;
-            while left > 0 && self.batcher.passes() {
+            while left > 0 && self.core.passes() {
                 let items = self.pass_run(lane, left);
                 left -= items;
                 passed += items;
@@ -52,30 +53,31 @@ impl<H: Handler, S: BuildHasher> Shard<H, S> {
         if items == 0 {
             return 0;
         }
-        let Some(mut passage) = self.batcher.passage() else { return 0 };
-        self.batcher.tally.counters.in_lanes -= items as u64;
-        self.batcher.tally.counters.ready += items as u64;
+        let Some(mut passage) = self.core.passage() else { return 0 };
+        self.core.tally.counters.in_lanes -= items as u64;
+        self.core.tally.counters.ready += items as u64;
         self.publish();
 
-        let Self { lanes, notes, batcher, handler, counters, published, clock, .. } = self;
+        let Self { lanes, notes, core: batcher, handler, counters, clock, .. } = self;
         let mut left = items;
         let mut panicked = None;
         while left > 0 && panicked.is_none() && !lanes.doorbell().is_knocked() {
-            let seq = lanes.head(lane);
             let Some(item) = lanes.pop(lane) else { break };
             left -= 1;
             let measures = batcher.tally.measures_next();
             let begun = if measures { clock.now() } else { Nanos::ZERO };
-            let before = |tally: &mut Tally| report(tally, counters, published);
-            (passage, panicked) = batcher.pass(handler, passage, item, before);
+            let before =
+                |tally: &mut Tally, items| <Plain<H> as Core<H>>::report(tally, items, counters);
+            panicked = batcher.pass(handler, &mut passage, item, before);
             if measures {
                 let ended = clock.now();
-                let (since, _) = notes[lane].since(seq);
+                let (since, _) = notes[lane].since(lanes.head(lane) - 1);
                 let deadline = batcher.deadline(since);
                 batcher.tally.measured(1, since, deadline, begun, ended);
             }
         }
         batcher.close_passage(passage);
+        batcher.tally.passed(items - left);
         batcher.tally.counters.in_lanes += left as u64;
         batcher.tally.counters.ready -= left as u64;
         if let Some(panic) = panicked {

@@ -5,13 +5,18 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use engine::{Handle, Idle, Item, Producer, PushError, Shards, Sizing};
+use engine::{EngineHandle, EngineProducer, Idle, Item, PushError, Shards, Sizing};
 
-use crate::witness::{Dice, LONG, Op, Style, Witness, assert_at_rest};
+use crate::witness::{Dice, LONG, Recorder, Style, Witness, assert_at_rest};
 
 /// Pushes until the engine is closed; says how many were accepted. Every item that is refused must
 /// be the one that was pushed.
-fn push_until_closed(witness: &Witness, mut producer: Producer<Op>, from: u32, way: u64) -> u64 {
+fn push_until_closed(
+    witness: &Witness,
+    mut producer: EngineProducer<Recorder>,
+    from: u32,
+    way: u64,
+) -> u64 {
     let mut seq = 0;
     loop {
         let op = witness.op(from, seq % 3, seq);
@@ -52,7 +57,7 @@ fn push_until_closed(witness: &Witness, mut producer: Producer<Op>, from: u32, w
 
 fn push_shared_until_closed(
     witness: &Witness,
-    handle: &Handle<Op>,
+    handle: &EngineHandle<Recorder>,
     from: u32,
     reserves: bool,
 ) -> u64 {

@@ -5,10 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use engine::testing::Stepped;
-use engine::{Nanos, Patience, Producer, Sizing, Trigger};
+use engine::{EngineProducer, Nanos, Patience, Sizing, Trigger};
 use proptest::prelude::*;
 
-use crate::witness::{LONG, MILLISECOND, Op, Recorder, Style, Witness, assert_at_rest, tick};
+use crate::witness::{LONG, MILLISECOND, Recorder, Style, Witness, assert_at_rest, tick};
 
 const FLUSH_AFTER: Duration = Duration::from_millis(10);
 
@@ -25,7 +25,7 @@ struct Due {
 struct Clockwork {
     witness: Witness,
     engine: Stepped<Recorder>,
-    producers: Vec<Producer<Op>>,
+    producers: Vec<EngineProducer<Recorder>>,
     last_turn: Nanos,
     seq: u64,
     due: HashMap<u64, Due>,

@@ -3,14 +3,14 @@
 use std::thread;
 
 use engine::testing::Stepped;
-use engine::{Handle, Item, Producer, Shards, Sizing};
+use engine::{EngineHandle, EngineProducer, Item, Shards, Sizing};
 
-use crate::witness::{Deed, Dice, LONG, Op, Recorder, Style, Witness, assert_at_rest, sizings};
+use crate::witness::{Deed, Dice, LONG, Recorder, Style, Witness, assert_at_rest, sizings};
 
 /// Pushes `count` items in one of three ways each time, numbered from `first`.
 fn push_mixed(
     witness: &Witness,
-    producer: &mut Producer<Op>,
+    producer: &mut EngineProducer<Recorder>,
     from: u32,
     seqs: std::ops::Range<u64>,
     dice: &mut Dice,
@@ -146,7 +146,7 @@ fn order_holds_on_real_threads_through_every_way_in() {
 }
 
 /// Pushes through the handle: waiting, trying, or with room reserved first.
-fn push_shared(witness: &Witness, handle: &Handle<Op>, from: u32, count: u64) {
+fn push_shared(witness: &Witness, handle: &EngineHandle<Recorder>, from: u32, count: u64) {
     let mut dice = Dice(u64::from(from));
     for seq in 0..count {
         let op = witness.op(from, dice.below(5), seq);

@@ -122,7 +122,7 @@ fn a_shutdown_past_its_limit_says_what_was_left_by_place() {
         panic!("the handler is still at the gate");
     };
     assert_eq!(said, Nanos::from(within));
-    assert_eq!(left, Left { in_lanes: 7, open: 1, ready: 0, in_handler: 2 });
+    assert_eq!(left, Left { in_lanes: 7, open: 1, in_handler: 2, ..Left::default() });
     assert_eq!(left.items(), 10);
     assert_eq!(left.to_string(), "10 items (7 in lanes, 1 open, 0 ready, 2 in a handler)");
     gate.open();
@@ -158,7 +158,7 @@ fn a_handler_that_was_fast_and_then_gets_stuck_is_told_apart_from_what_it_did_be
             panic!("the handler is still at the gate");
         };
         let behind = 2 * (BATCHES - stuck_at) as u64;
-        let expected = Left { in_lanes: 0, open: 0, ready: behind, in_handler: 2 };
+        let expected = Left { ready: behind, in_handler: 2, ..Left::default() };
         assert_eq!(left, expected, "stuck at batch {stuck_at}");
         gate.open();
     }

@@ -4,12 +4,12 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use engine::{Patience, Permit, PushError, Shards};
+use engine::{EngineHandle, Patience, Permit, PushError, Shards};
 
-use crate::witness::{MILLISECOND, Op, Style, Witness, assert_at_rest};
+use crate::witness::{Life, MILLISECOND, Op, Recorder, Style, Witness, assert_at_rest};
 
 /// The room that is there at once.
-fn permit<'h>(handle: &'h engine::Handle<Op>, key: u64) -> Permit<'h, Op> {
+fn permit<'h>(handle: &'h EngineHandle<Recorder>, key: u64) -> Permit<'h, Op, Life, Life> {
     let room = pin!(handle.reserve(&key)).poll(&mut Context::from_waker(Waker::noop()));
     let Poll::Ready(Ok(permit)) = room else { panic!("there is room for key {key}") };
     permit

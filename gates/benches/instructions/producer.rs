@@ -10,7 +10,7 @@ use crate::rows::{Row, Rows};
 use crate::turn::{ROUND, ROUND_TIME, stepped};
 use engine::{Producer, Sizing};
 
-type To = Producer<Row, FixedState>;
+type To = Producer<Row, (), (), FixedState>;
 
 /// A push as a call: what it costs where nothing around it is known.
 #[inline(never)]

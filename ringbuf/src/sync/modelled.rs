@@ -10,6 +10,7 @@ use std::panic::Location;
 pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
 pub(crate) use loom::thread::{Thread, current};
 pub(crate) use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 #[track_caller]
 fn load_order(order: Ordering) -> Ordering {
@@ -57,6 +58,15 @@ pub(crate) fn fence(order: Ordering) {
     }
 }
 
+/// Finds what is never dropped: a model in which one of these outlives it does not hold.
+pub(crate) struct Dropped(#[allow(dead_code)] loom::alloc::Track<()>);
+
+impl Dropped {
+    pub(crate) fn once() -> Self {
+        Self(loom::alloc::Track::new(()))
+    }
+}
+
 /// The value of an atomic that nobody else can reach any more.
 pub(crate) fn value_of(atomic: &mut AtomicU64) -> u64 {
     atomic.0.with_mut(|value| *value)
@@ -82,6 +92,12 @@ impl Parking {
             woken = self.changed.wait(woken).unwrap();
         }
         *woken = false;
+    }
+
+    /// Returns at once: a model has no clock, and whoever waits for a limited time counts how often.
+    pub(crate) fn park_timeout(&self, _limit: Duration) {
+        *self.woken.lock().unwrap() = false;
+        loom::thread::yield_now();
     }
 
     pub(crate) fn unpark(&self) {

@@ -3,6 +3,7 @@
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 pub(crate) use std::thread::{Thread, current};
+use std::time::Duration;
 
 /// A cell whose accesses a model can check.
 #[derive(Debug)]
@@ -46,6 +47,16 @@ impl TracksView {
     pub(crate) fn writes(self, _slot: usize) {}
 }
 
+/// Finds what is never dropped; here there is nothing to find it with.
+#[derive(Debug)]
+pub(crate) struct Dropped;
+
+impl Dropped {
+    pub(crate) fn once() -> Self {
+        Self
+    }
+}
+
 /// The value of an atomic that nobody else can reach any more.
 pub(crate) fn value_of(atomic: &mut AtomicU64) -> u64 {
     *atomic.get_mut()
@@ -64,6 +75,11 @@ impl Parking {
     /// Returns after a wake, or for nothing.
     pub(crate) fn park(&self) {
         std::thread::park();
+    }
+
+    /// As [`park`](Self::park), for no longer than `limit`.
+    pub(crate) fn park_timeout(&self, limit: Duration) {
+        std::thread::park_timeout(limit);
     }
 
     pub(crate) fn unpark(&self) {

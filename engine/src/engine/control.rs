@@ -1,0 +1,171 @@
+//! What a user asks of the keys of a running engine.
+
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use super::Engine;
+use crate::error::{ControlError, FlushError};
+use crate::handler::Handler;
+use crate::item::Item;
+use crate::nanos::Nanos;
+use crate::shard::{Control, Operation};
+
+impl<H: Handler, S: BuildHasher> Engine<H, S> {
+    /// Pauses a key: nothing of it is handed over from when this returns until it is
+    /// [resumed](Self::resume). What comes meanwhile waits, up to
+    /// [`held_items_max`](crate::Builder::held_items_max). The engine must keep
+    /// [queues](crate::Builder::queues). Waits for the handler call that a shard is in.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`] says why it is not paused.
+    pub fn pause(&self, key: &<H::Item as Item>::Key<'_>) -> Result<(), ControlError> {
+        let hash = self.entrance.router.hash_key::<H::Item>(key);
+        self.refuse_at_home()?;
+        let mut replies = Vec::new();
+        for shard in self.shards_of(key, hash) {
+            let (reply, answer) = bounded(1);
+            self.operate(shard, Operation::Pause(hash, reply))?;
+            replies.push(answer);
+        }
+        replies.iter().try_for_each(|reply| reply.recv().unwrap_or(Err(ControlError::Closed)))
+    }
+
+    /// Lets a paused key go on; what waits of it goes at once
+    /// ([`Trigger::Resume`](crate::Trigger::Resume)).
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`] if no shard hears of it.
+    pub fn resume(&self, key: &<H::Item as Item>::Key<'_>) -> Result<(), ControlError> {
+        let hash = self.entrance.router.hash_key::<H::Item>(key);
+        self.refuse_at_home()?;
+        self.shards_of(key, hash).try_for_each(|shard| self.operate(shard, Operation::Resume(hash)))
+    }
+
+    /// As [`pause`](Self::pause), for all keys: returns when each shard has heard of it or is inside its
+    /// handler.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`] if a shard does not hear of it.
+    pub fn pause_all(&self) -> Result<(), ControlError> {
+        self.refuse_at_home()?;
+        (0..self.workers.len()).try_for_each(|shard| self.operate(shard, Operation::PauseAll))
+    }
+
+    /// Lets everything go on, also keys that were paused by themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`] if a shard does not hear of it.
+    pub fn resume_all(&self) -> Result<(), ControlError> {
+        self.refuse_at_home()?;
+        (0..self.workers.len()).try_for_each(|shard| self.operate(shard, Operation::ResumeAll))
+    }
+
+    /// Hands over what was accepted of a key so far, without lingering, and waits until it is settled. It
+    /// never cuts a backoff short.
+    ///
+    /// # Errors
+    ///
+    /// [`FlushError`] says why it is not complete.
+    pub fn flush(
+        &self,
+        key: &<H::Item as Item>::Key<'_>,
+        within: Duration,
+    ) -> Result<(), FlushError> {
+        let hash = self.entrance.router.hash_key::<H::Item>(key);
+        let shards = self.shards_of(key, hash);
+        self.flush_shards(shards, Some(hash), within)
+    }
+
+    /// As [`flush`](Self::flush), for everything that was accepted so far.
+    ///
+    /// # Errors
+    ///
+    /// [`FlushError`] says why it is not complete.
+    pub fn flush_all(&self, within: Duration) -> Result<(), FlushError> {
+        self.flush_shards(0..self.workers.len(), None, within)
+    }
+
+    fn flush_shards(
+        &self,
+        shards: impl Iterator<Item = usize>,
+        hash: Option<u64>,
+        within: Duration,
+    ) -> Result<(), FlushError> {
+        if self.entrance.home.is_here() {
+            return Err(FlushError::WouldDeadlock);
+        }
+        let clock = &self.entrance.clock;
+        let deadline = clock.now().saturating_add(Nanos::from(within));
+        let mut waits: Vec<Receiver<_>> = Vec::new();
+        for shard in shards {
+            let (done, wait) = bounded(1);
+            if self.operate(shard, Operation::Flush(hash, done)).is_err() {
+                return Err(FlushError::Stopped);
+            }
+            waits.push(wait);
+        }
+        waits.iter().try_for_each(|wait| {
+            let rest = deadline.saturating_sub(clock.now());
+            match wait.recv_timeout(rest.into()) {
+                Ok(outcome) => outcome,
+                Err(RecvTimeoutError::Timeout) => Err(FlushError::TimedOut),
+                Err(RecvTimeoutError::Disconnected) => Err(FlushError::Stopped),
+            }
+        })
+    }
+
+    /// Hands exactly one item over, the one that came first on the first shard that has any, and pauses
+    /// everything else: for debugging, item by item. Says whether there was one. Go on with
+    /// [`resume_all`](Self::resume_all).
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`] if a shard does not hear of it.
+    pub fn step(&self) -> Result<bool, ControlError> {
+        self.refuse_at_home()?;
+        if self.plan.operations.is_none() {
+            return Err(ControlError::NoQueues);
+        }
+        for shard in 0..self.workers.len() {
+            let (reply, stepped) = bounded(1);
+            self.operate(shard, Operation::Step(reply))?;
+            if stepped.recv().map_err(|_| ControlError::Closed)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The shards that may have items of a key.
+    fn shards_of(
+        &self,
+        key: &<H::Item as Item>::Key<'_>,
+        hash: u64,
+    ) -> impl Iterator<Item = usize> + use<H, S> {
+        match self.entrance.router.shard_of_key::<H::Item>(key, hash) {
+            Some(shard) => shard..shard + 1,
+            None => 0..self.workers.len(),
+        }
+    }
+
+    fn refuse_at_home(&self) -> Result<(), ControlError> {
+        if self.entrance.home.is_here() { Err(ControlError::WouldDeadlock) } else { Ok(()) }
+    }
+
+    fn operate(&self, shard: usize, operation: Operation) -> Result<(), ControlError> {
+        if self.plan.operations.is_none() {
+            return Err(ControlError::NoQueues);
+        }
+        if !self.workers[shard].request(Control::Operate(operation)) {
+            return Err(ControlError::Closed);
+        }
+        self.lanes.doorbell(shard).knock();
+        Ok(())
+    }
+}

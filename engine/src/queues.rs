@@ -1,0 +1,311 @@
+//! The heart of a shard that keeps a queue for each key: for engines that use more than batches.
+//!
+//! The plain [`Batcher`](crate::batcher) lets items grow together as they come, which is fastest, and can
+//! neither take one out again nor put one in front. What calls, retries, limits, merges, entities,
+//! follow-ups and detached batches need is here: an item waits in a node of its own, with a slip that
+//! says who it is and who asks, in the list of its key; a batch is formed when it is handed over, by moving
+//! the first items of a list side by side.
+//!
+//! The turn is the batcher's: [`begin`](Queues::begin), accept what arrives, [`decide`](Queues::decide),
+//! [`hand_over`](Queues::hand_over) until nothing is ready. There is no clock and no thread here either.
+//!
+//! # Order
+//!
+//! What must stay in order is a *domain*: a key, or an entity where items name one (see
+//! [`domain`]). A domain that is *held* (an item of it backs off, or is away in a detached batch) is not
+//! handed over; what comes meanwhile queues up behind, to a limit.
+
+mod accept;
+mod control;
+mod decide;
+mod domain;
+mod flights;
+mod form;
+mod hand_over;
+mod hold;
+mod isolate;
+mod key_queue;
+mod lists;
+mod node;
+mod settle;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringbuf::{FlagReader, Returns};
+
+pub(crate) use accept::{Arrived, Taken};
+pub(crate) use key_queue::{KeyQueue, Table};
+
+use crate::arena::{Arena, Block};
+use crate::batch::Verdicts;
+use crate::dead_letters::DeadLetters;
+use crate::flight::{Boarding, Cargo, Knock};
+use crate::item::Item;
+use crate::nanos::Nanos;
+use crate::operations::Operations;
+use crate::retry::Backoff;
+use crate::sizing::Aim;
+use crate::spot::Locate;
+use crate::tally::Tally;
+use crate::tray::{FollowUpLimits, Tray};
+use crate::verdict::Trigger;
+use crate::wheel::Wheel;
+use control::Flush;
+use domain::Domain;
+use flights::Seat;
+use isolate::Suspicion;
+use node::{At, NOWHERE, Nodes, Slip};
+use settle::Returning;
+
+/// What a shard's queues are told, besides sizes.
+pub(crate) struct Surroundings<T, E> {
+    /// A random number of the engine's run.
+    pub(crate) run: u64,
+    pub(crate) shard: usize,
+    /// Lanes of the engine: follow-ups come in one more.
+    pub(crate) lanes: usize,
+    pub(crate) locate: Locate<T>,
+    pub(crate) dead_letters: Option<Arc<dyn DeadLetters<T, E>>>,
+    /// Calls that are to be cancelled, by their reply slots.
+    pub(crate) cancels: Option<FlagReader>,
+    pub(crate) knock: Knock,
+}
+
+pub(crate) struct Queues<T: Item, R, E> {
+    operations: Operations,
+    now: Nanos,
+    aim: Aim,
+    /// The most items of a batch.
+    largest: usize,
+    nodes: Nodes<T, R, E>,
+    keys: Table<KeyQueue>,
+    domains: Table<Domain>,
+    /// Keys with a sealed batch that may go.
+    ready: VecDeque<At>,
+    /// Keys that may have an open batch.
+    opened: VecDeque<At>,
+    /// Keys whose open batch goes at the end of this drain.
+    urgent: Vec<At>,
+    /// When open batches must go, by key; when items expire, and when backoffs are over, by node; when
+    /// flights are over, by seat.
+    lingers: Wheel,
+    expiries: Wheel,
+    backoffs: Wheel,
+    flight_ends: Wheel,
+    arena: Arena<T>,
+    /// The block that batches are formed in.
+    spare: Option<Block<T>>,
+    verdicts: Verdicts<R, E>,
+    slips: Vec<Slip<R, E>>,
+    tray: Tray<T, R, E>,
+    /// Items on their way back to the head of their queues; what of them goes there, the last first; and
+    /// the entities of a batch.
+    returning: Vec<Returning<T, R, E>>,
+    fronts: Vec<At>,
+    touched: Vec<u64>,
+    returns: Returns<Cargo<T, R, E>>,
+    seats: Vec<Seat<T, R, E>>,
+    free_seats: Vec<u32>,
+    /// A credit that was not used by the last call.
+    boarding: Option<Boarding<T, R, E>>,
+    suspicions: Vec<Suspicion<E>>,
+    flushes: Vec<Flush>,
+    /// By reply slot: the node of the call.
+    calls: Vec<At>,
+    surroundings: Surroundings<T, E>,
+    backoff: Backoff,
+    /// Items so far, and those of them that no lane has brought: follow-ups.
+    arrivals: u64,
+    emitted: u64,
+    /// Everything open is to go, and why.
+    sweep: Option<Trigger>,
+    /// Memory ran out in this drain.
+    starved: bool,
+    /// What was accepted gets one attempt more at most.
+    draining: bool,
+    paused: bool,
+    pub(crate) tally: Tally,
+}
+
+/// The bytes of the parts of a shard's queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueuesBytes {
+    pub(crate) nodes: usize,
+    pub(crate) keys: usize,
+    pub(crate) timers: usize,
+    pub(crate) batches: usize,
+}
+
+impl<T: Item, R, E> Queues<T, R, E> {
+    /// All memory is taken here.
+    pub(crate) fn new(
+        operations: &Operations,
+        now: Nanos,
+        surroundings: Surroundings<T, E>,
+    ) -> Self {
+        let operations = operations.clone();
+        let Room { largest, away, nodes, domains } = Room::of::<T>(&operations);
+        let open_keys = operations.open_keys;
+        let mut arena = Arena::new((away + 2) * largest, largest);
+        let mut block = || arena.block(largest).expect("the arena was made for these");
+        let spare = block();
+        let seats = (0..away).map(|_| Seat::new(block(), largest)).collect();
+        let tray = Tray::new(
+            surroundings.run,
+            largest,
+            operations.follow_ups,
+            operations.key_items_max,
+            Rc::clone(&surroundings.locate),
+            surroundings.shard,
+        );
+        let [expiring, backing_off] = timed::<T>(&operations, nodes);
+        let longest = Nanos::from(operations.retry.longest);
+        Self {
+            now,
+            aim: operations.sizing.aim(0),
+            largest,
+            nodes: Nodes::new(nodes),
+            keys: Table::new(open_keys),
+            domains: Table::new(domains),
+            ready: VecDeque::with_capacity(open_keys),
+            opened: VecDeque::with_capacity(open_keys),
+            urgent: Vec::with_capacity(open_keys),
+            lingers: Wheel::new(open_keys, operations.flush_after, now),
+            expiries: Wheel::new(expiring, HORIZON, now),
+            backoffs: Wheel::new(backing_off, longest.min(HORIZON), now),
+            flight_ends: Wheel::new(away, operations.in_flight_for.min(HORIZON), now),
+            arena,
+            spare: Some(spare),
+            verdicts: Verdicts::with_capacity(largest),
+            slips: Vec::with_capacity(largest),
+            tray,
+            returning: Vec::with_capacity(largest + operations.follow_ups.per_item as usize),
+            fronts: Vec::with_capacity(entities::<T>(largest, operations.follow_ups)),
+            touched: Vec::with_capacity(entities::<T>(largest, operations.follow_ups)),
+            returns: ringbuf::returns(away.max(1)),
+            seats,
+            free_seats: (0..away as u32).rev().collect(),
+            boarding: None,
+            suspicions: Vec::with_capacity(if operations.isolates { open_keys } else { 0 }),
+            flushes: Vec::new(),
+            calls: vec![NOWHERE; operations.replies_max],
+            backoff: Backoff::new(operations.retry, surroundings.shard),
+            arrivals: 0,
+            emitted: 0,
+            sweep: None,
+            starved: false,
+            draining: false,
+            paused: false,
+            tally: Tally::new(largest as u32),
+            surroundings,
+            operations,
+        }
+    }
+
+    /// The heap bytes of [`new`](Self::new), part by part.
+    pub(crate) fn bytes(operations: &Operations) -> QueuesBytes {
+        let Room { largest, away, nodes, domains } = Room::of::<T>(operations);
+        let open_keys = operations.open_keys;
+        let [expiring, backing_off] = timed::<T>(operations, nodes);
+        let returning = largest + operations.follow_ups.per_item as usize;
+        let entities = entities::<T>(largest, operations.follow_ups);
+        let seat = size_of::<Seat<T, R, E>>() + Seat::<T, R, E>::bytes(largest) + size_of::<u32>();
+        let suspicions = if operations.isolates { open_keys } else { 0 };
+        QueuesBytes {
+            nodes: Nodes::<T, R, E>::bytes(nodes) + operations.replies_max * size_of::<At>(),
+            keys: Table::<KeyQueue>::bytes(open_keys)
+                + Table::<Domain>::bytes(domains)
+                + 3 * open_keys * size_of::<At>()
+                + suspicions * size_of::<Suspicion<E>>(),
+            timers: Wheel::bytes(open_keys)
+                + Wheel::bytes(expiring)
+                + Wheel::bytes(backing_off)
+                + Wheel::bytes(away),
+            batches: Arena::<T>::bytes((away + 2) * largest, largest)
+                + Verdicts::<R, E>::bytes(largest)
+                + largest * size_of::<Slip<R, E>>()
+                + Tray::<T, R, E>::bytes(largest, operations.follow_ups)
+                + returning * size_of::<Returning<T, R, E>>()
+                + entities * (size_of::<At>() + size_of::<u64>())
+                + Returns::<Cargo<T, R, E>>::heap_bytes(away.max(1))
+                + away * seat,
+        }
+    }
+
+    /// A turn starts at `now`, with `depth` items in the lanes. Time does not run backwards here.
+    pub(crate) fn begin(&mut self, now: Nanos, depth: usize) {
+        self.now = self.now.max(now);
+        self.aim = self.operations.sizing.aim(depth);
+        self.starved = false;
+        if !self.aim.linger {
+            self.sweep = self.sweep.or(Some(Trigger::Shallow));
+        }
+        self.tally.begin_turn(self.now, depth);
+    }
+
+    /// Publishes the gauges that are not counted along the way.
+    pub(crate) fn gauge(&mut self) {
+        self.tally.counters.known_keys = self.keys.len() as u64;
+    }
+
+    /// Items that no lane has brought.
+    pub(crate) fn emitted(&self) -> u64 {
+        self.emitted
+    }
+
+    /// Whether no item is here at all, nor away.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.len() == 0 && self.tally.counters.operations.in_flight == 0
+    }
+}
+
+/// Items are handed over and settled before an engine ends; what is left fails.
+impl<T: Item, R, E> Drop for Queues<T, R, E> {
+    fn drop(&mut self) {
+        self.fail_all();
+        if let Some(block) = self.spare.take() {
+            self.arena.release(block);
+        }
+        let unused = self.boarding.take().map(|boarding| boarding.spare);
+        for block in self.seats.iter_mut().filter_map(Seat::take_block).chain(unused) {
+            self.arena.release(block);
+        }
+    }
+}
+
+/// Numbers that several parts are sized by.
+struct Room {
+    /// Items of the largest batch.
+    largest: usize,
+    /// Batches that may be away.
+    away: usize,
+    /// Nodes: besides those that may wait, for all that may come back.
+    nodes: usize,
+    domains: usize,
+}
+
+impl Room {
+    fn of<T: Item>(operations: &Operations) -> Self {
+        let largest = operations.sizing.largest() as usize;
+        let away = operations.in_flight_max as usize;
+        let back = (away + 1) * largest + operations.follow_ups.per_item as usize;
+        let nodes = operations.open_items + back;
+        let domains = if T::ENTITIES { nodes + back } else { operations.open_keys };
+        Self { largest, away, nodes, domains }
+    }
+}
+
+/// Nodes that may expire, and those that may back off.
+fn timed<T: Item>(operations: &Operations, nodes: usize) -> [usize; 2] {
+    [T::EXPIRES, operations.retry.attempts > 1].map(|timed| if timed { nodes } else { 0 })
+}
+
+/// Items of a batch whose entities are looked at when it is settled.
+fn entities<T: Item>(largest: usize, follow_ups: FollowUpLimits) -> usize {
+    if T::ENTITIES { largest + follow_ups.per_item as usize } else { 0 }
+}
+
+/// Times up to this far ahead cost the wheels least.
+const HORIZON: Nanos = Nanos::from_nanos(250_000_000);

@@ -1,0 +1,285 @@
+//! Items into queues.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ringbuf::Answer;
+
+use super::Queues;
+use super::node::{At, NOWHERE, Slip};
+use crate::identity::Origin;
+use crate::item::{Item, Patience};
+use crate::nanos::Nanos;
+use crate::panics::{drop_panics, message_of};
+use crate::spot::Spot;
+use crate::verdict::{Failure, Outcome, Trigger};
+
+/// Whether an item can be taken now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Yes,
+    /// No memory; batches must go first.
+    NoRoom,
+    /// As many wait behind what holds its key, or its entity, as may.
+    Held,
+}
+
+/// What is known of an item besides itself, found out while it still lies in its lane.
+pub(crate) struct Arrived<R, E> {
+    pub(crate) spot: Spot,
+    pub(crate) origin: Origin,
+    /// Not after its push.
+    pub(crate) since: Nanos,
+    pub(crate) patience: Patience,
+    pub(crate) expires_after: Option<Nanos>,
+    pub(crate) weight: u32,
+    pub(crate) answer: Option<Answer<Outcome<R, E>>>,
+}
+
+impl<T: Item, R, E> Queues<T, R, E> {
+    /// Whether an item that belongs there can be taken: [`accept`](Self::accept) must follow a yes.
+    pub(crate) fn takes(&mut self, spot: Spot) -> Taken {
+        let key = self.keys.find(spot.hash);
+        if key.is_some_and(|key| self.is_full(key)) {
+            return Taken::Yes;
+        }
+        let most = self.operations.held_items_max;
+        let domain = self.domains.find(spot.domain).map(|domain| &self.domains[domain]);
+        let paused = key.is_some_and(|key| self.keys[key].paused && self.keys[key].items >= most);
+        if paused || domain.is_some_and(|domain| domain.is_held() && domain.waiting >= most) {
+            return Taken::Held;
+        }
+        let no_key = key.is_none() && self.keys.room() == 0;
+        if no_key || self.nodes.len() >= self.operations.open_items {
+            self.starved = true;
+            self.tally.counters.memory_stops += 1;
+            return Taken::NoRoom;
+        }
+        Taken::Yes
+    }
+
+    /// A lane waits, since its next item's domain is held and has as many waiting as may.
+    pub(crate) fn note_stop(&mut self) {
+        self.tally.counters.operations.lane_stops += 1;
+    }
+
+    /// Whether a key has as many items as it may.
+    fn is_full(&self, key: At) -> bool {
+        self.keys[key].items >= self.operations.key_items_max
+    }
+
+    /// Takes an item.
+    pub(crate) fn accept(&mut self, item: T, arrived: Arrived<R, E>) {
+        let Arrived { spot, origin, since, patience, expires_after, weight, answer } = arrived;
+        let lingers = match patience {
+            Patience::Engine => self.operations.flush_after,
+            Patience::AtMost(most) => Nanos::from(most).min(self.operations.flush_after),
+            Patience::None => Nanos::ZERO,
+        };
+        let hurry = match (&answer, patience) {
+            (Some(_), _) => Some(Trigger::Call),
+            (None, Patience::None) => Some(Trigger::Patience),
+            _ => None,
+        };
+        let slip = Slip {
+            hash: spot.hash,
+            domain: spot.domain,
+            origin,
+            arrival: self.next_arrival(),
+            since,
+            deadline: since.saturating_add(lingers),
+            expires: expires_after.map_or(Nanos::MAX, |after| since.saturating_add(after)),
+            attempts: 0,
+            depth: 0,
+            absorbed: 0,
+            weight,
+            tried: false,
+            answer,
+        };
+        if slip.expires <= self.now {
+            return self.refuse(item, slip, Failure::Expired);
+        }
+        let Some(key) = self.keys.find_or_make(spot.hash) else { unreachable!("there was room") };
+        if self.is_full(key) {
+            return self.refuse(item, slip, Failure::KeyFull);
+        }
+        let (item, slip) = match self.absorb(key, item, slip) {
+            Ok(()) => return,
+            Err(back) => back,
+        };
+        let Some(domain) = self.domains.find_or_make(spot.domain) else {
+            unreachable!("there are as many domains as items, or keys")
+        };
+        self.keys[key].items += 1;
+        let at = self.admit(item, slip, key, domain);
+        self.append(at);
+        if let Some(answer) = &self.nodes[at].slip.answer
+            && answer.is_cancelled()
+        {
+            self.cancel(at);
+        } else if let Some(trigger) = hurry {
+            self.hurry(key, trigger);
+        }
+    }
+
+    /// The open batch of a key goes at the end of this drain.
+    fn hurry(&mut self, key: At, trigger: Trigger) {
+        let record = &mut self.keys[key];
+        if record.open == 0 {
+            return;
+        }
+        record.urgent.get_or_insert(trigger);
+        if !record.hurried {
+            record.hurried = true;
+            self.urgent.push(key);
+        }
+    }
+
+    /// An item that came is settled at once.
+    fn refuse(&mut self, item: T, slip: Slip<R, E>, failure: Failure<E>) {
+        let operations = &mut self.tally.counters.operations;
+        match failure {
+            Failure::Expired => operations.expired += 1,
+            Failure::KeyFull => operations.key_full += 1,
+            _ => {}
+        }
+        self.fail(item, slip, failure);
+    }
+}
+
+/// Merging.
+impl<T: Item, R, E> Queues<T, R, E> {
+    /// Folds an item into the one that waits last for its key, if both will. Otherwise it comes back.
+    fn absorb(&mut self, key: At, item: T, slip: Slip<R, E>) -> Result<(), (T, Slip<R, E>)> {
+        if !T::ABSORBS || slip.answer.is_some() {
+            return Err((item, slip));
+        }
+        let asked =
+            catch_unwind(AssertUnwindSafe(|| self.last_that_absorbs(key, &item, slip.domain)));
+        let last = match asked {
+            Ok(Some(last)) => last,
+            Ok(None) => return Err((item, slip)),
+            Err(panic) => {
+                tracing::error!(panic = message_of(panic), "an item's key panicked");
+                self.tally.counters.key_panics += 1;
+                self.fail(item, slip, Failure::Panicked);
+                return Ok(());
+            }
+        };
+        let survivor = &mut self.nodes[last];
+        let absorbed = catch_unwind(AssertUnwindSafe(|| {
+            let absorbed = survivor.item.absorb(item);
+            let weight = if absorbed.is_ok() { survivor.item.weight() } else { 0 };
+            (absorbed, weight)
+        }));
+        match absorbed {
+            Ok((Ok(()), weight)) => {
+                self.grow(last, &slip, weight);
+                Ok(())
+            }
+            Ok((Err(item), _)) => Err((item, slip)),
+            Err(panic) => {
+                tracing::error!(panic = message_of(panic), "an item's `absorb` panicked");
+                self.tally.counters.key_panics += 1;
+                // The newer item is gone; of both together nobody knows what is left.
+                self.nodes[last].slip.absorbed += 1;
+                let place = self.nodes[last].place;
+                *self.counter(place) += 1;
+                let node = self.withdraw(last);
+                self.keys[node.key].items -= 1;
+                self.fail(node.item, node.slip, Failure::Panicked);
+                Ok(())
+            }
+        }
+    }
+
+    /// The item that may absorb another of its key: the last that waits there, if no handler has seen it
+    /// and nobody waits for it; with entities, only if it is the last of the same entity too.
+    fn last_that_absorbs(&self, key: At, item: &T, domain: u64) -> Option<At> {
+        let last = if T::ENTITIES {
+            self.domains[self.domains.find(domain)?].tail
+        } else {
+            self.keys[key].tail
+        };
+        let node = self.nodes.get(last)?;
+        let may = node.key == key && !node.slip.tried && node.slip.answer.is_none();
+        // Two keys may have one hash.
+        (may && node.item.key() == item.key()).then_some(last)
+    }
+
+    /// A node stands for one item more.
+    fn grow(&mut self, at: At, newer: &Slip<R, E>, weight: u32) {
+        self.tally.counters.operations.absorbed += 1;
+        let node = &mut self.nodes[at];
+        let (key, was, place) = (node.key, node.slip.weight, node.place);
+        let open = node.listed && node.epoch == self.keys[key].epoch;
+        let slip = &mut node.slip;
+        slip.absorbed += 1;
+        slip.weight = weight;
+        slip.deadline = slip.deadline.min(newer.deadline);
+        let expires = slip.expires.max(newer.expires);
+        let moved = expires != slip.expires;
+        slip.expires = expires;
+        *self.counter(place) += 1;
+        if moved && T::EXPIRES {
+            self.expiries.cancel(at);
+            if expires != Nanos::MAX {
+                self.expiries.arm_not_before(at, expires);
+            }
+        }
+        if open {
+            let record = &mut self.keys[key];
+            record.open_weight =
+                (record.open_weight + u64::from(weight)).saturating_sub(u64::from(was));
+        }
+    }
+}
+
+/// Items that must not be handed over any more.
+impl<T: Item, R, E> Queues<T, R, E> {
+    /// Items whose time is up.
+    pub(super) fn expire(&mut self) {
+        if !T::EXPIRES {
+            return;
+        }
+        while let Some(at) = self.expiries.expire(self.now) {
+            self.tally.counters.operations.expired += 1;
+            self.drop_waiting(at, Failure::Expired);
+        }
+    }
+
+    /// Calls that were cancelled.
+    pub(super) fn obey_cancels(&mut self) {
+        while let Some(slot) = self.surroundings.cancels.as_mut().and_then(|flags| flags.take()) {
+            let at = self.calls[slot as usize];
+            let asks = |at| {
+                let answer = self.nodes.get(at)?.slip.answer.as_ref()?;
+                Some(answer.slot() == slot && answer.is_cancelled())
+            };
+            if at != NOWHERE && asks(at) == Some(true) {
+                self.cancel(at);
+            }
+        }
+    }
+
+    fn cancel(&mut self, at: At) {
+        self.tally.counters.operations.cancelled += 1;
+        self.drop_waiting(at, Failure::Cancelled);
+    }
+
+    /// A waiting item fails.
+    pub(super) fn drop_waiting(&mut self, at: At, failure: Failure<E>) {
+        let node = self.withdraw(at);
+        let (key, domain) = (node.key, node.domain);
+        self.clear_suspicion(key);
+        self.keys[key].items -= 1;
+        self.fail(node.item, node.slip, failure);
+        self.forget(key, domain);
+    }
+
+    /// An item fails, and whoever asked hears of it.
+    pub(super) fn fail(&mut self, item: T, slip: Slip<R, E>, failure: Failure<E>) {
+        self.tally.counters.failed += slip.units();
+        self.conclude(slip, Err(failure));
+        self.tally.counters.drop_panics += u64::from(drop_panics(item));
+    }
+}

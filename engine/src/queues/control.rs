@@ -1,0 +1,184 @@
+//! What the engine's user asks of keys: to pause, to go on, to be done with what is here.
+
+use crossbeam_channel::Sender;
+
+use super::Queues;
+use super::node::{At, Slip};
+use crate::error::{ControlError, FlushError};
+use crate::item::Item;
+use crate::verdict::{Failure, Trigger};
+
+/// Somebody who waits until everything that was accepted before is settled.
+pub(super) struct Flush {
+    /// Of one key alone, by its hash.
+    hash: Option<u64>,
+    /// How far each lane reached.
+    tails: Vec<u64>,
+    /// Once the lanes are drained that far: the items that are left, of those that came before `until`.
+    left: Option<u64>,
+    until: u64,
+    done: Sender<Result<(), FlushError>>,
+}
+
+/// Pausing.
+impl<T: Item, R, E> Queues<T, R, E> {
+    /// Nothing of this key is handed over from now on.
+    pub(crate) fn pause(&mut self, hash: u64) -> Result<(), ControlError> {
+        if self.draining {
+            return Err(ControlError::Closed);
+        }
+        let key = self.keys.find_or_make(hash).ok_or(ControlError::NoRoom)?;
+        self.keys[key].paused = true;
+        self.recount_key(key);
+        Ok(())
+    }
+
+    /// A key goes on: what came meanwhile goes at once.
+    pub(crate) fn resume(&mut self, hash: u64) {
+        if let Some(key) = self.keys.find(hash) {
+            self.resume_key(key);
+        }
+    }
+
+    fn resume_key(&mut self, key: At) {
+        if std::mem::replace(&mut self.keys[key].paused, false) {
+            self.recount_key(key);
+            self.seal(key, Trigger::Resume);
+            self.queue(key);
+            self.keys.forget_if_idle(key);
+        }
+    }
+
+    /// Nothing is handed over from now on.
+    pub(crate) fn pause_all(&mut self) {
+        if !self.draining {
+            self.paused = true;
+            self.recount_all();
+        }
+    }
+
+    /// Everything goes on, keys that were paused by themselves too.
+    pub(crate) fn resume_all(&mut self) {
+        let was_paused = std::mem::replace(&mut self.paused, false);
+        if was_paused {
+            self.recount_all();
+        }
+        for key in self.keys.places() {
+            if self.keys[key].paused {
+                self.resume_key(key);
+            } else if was_paused {
+                self.seal(key, Trigger::Resume);
+                self.queue(key);
+            }
+        }
+    }
+
+    fn recount_all(&mut self) {
+        for at in 0..self.nodes.places() {
+            if self.nodes.get(at).is_some() {
+                self.recount(at);
+            }
+        }
+    }
+
+    pub(super) fn next_arrival(&mut self) -> u64 {
+        self.arrivals += 1;
+        self.arrivals
+    }
+}
+
+/// Flushing.
+impl<T: Item, R, E> Queues<T, R, E> {
+    /// Everything accepted so far, of one key or of all, goes without lingering; `done` hears when it is
+    /// settled. `tails` is how far the lanes reach.
+    pub(crate) fn begin_flush(
+        &mut self,
+        hash: Option<u64>,
+        tails: Vec<u64>,
+        done: Sender<Result<(), FlushError>>,
+    ) {
+        let paused =
+            hash.and_then(|hash| self.keys.find(hash)).is_some_and(|key| self.keys[key].paused);
+        if self.paused || paused {
+            // Nobody listens any more: they gave up waiting.
+            let _ = done.send(Err(FlushError::Paused));
+            return;
+        }
+        self.flushes.push(Flush { hash, tails, left: None, until: 0, done });
+    }
+
+    /// The lanes are drained so far.
+    pub(crate) fn advance_flushes(&mut self, heads: impl Fn(usize) -> u64) {
+        for at in (0..self.flushes.len()).rev() {
+            if self.flushes[at].left.is_some() {
+                continue;
+            }
+            let tails = &self.flushes[at].tails;
+            if (0..tails.len()).all(|lane| heads(lane) >= tails[lane]) {
+                self.count_what_is_left(at);
+            }
+        }
+    }
+
+    fn count_what_is_left(&mut self, at: usize) {
+        let hash = self.flushes[at].hash;
+        let left = match hash {
+            Some(hash) => self.keys.find(hash).map_or(0, |key| {
+                self.seal(key, Trigger::Flush);
+                u64::from(self.keys[key].items)
+            }),
+            None => {
+                self.sweep(Trigger::Flush);
+                self.keys.places().map(|key| u64::from(self.keys[key].items)).sum()
+            }
+        };
+        let until = self.arrivals;
+        let flush = &mut self.flushes[at];
+        (flush.left, flush.until) = (Some(left), until);
+        self.end_flush_if_done(at);
+    }
+
+    fn end_flush_if_done(&mut self, at: usize) {
+        if self.flushes[at].left == Some(0) {
+            let flush = self.flushes.swap_remove(at);
+            let _ = flush.done.send(Ok(()));
+        }
+    }
+
+    /// An item is settled.
+    pub(super) fn note_settled(&mut self, slip: &Slip<R, E>) {
+        for at in (0..self.flushes.len()).rev() {
+            let flush = &mut self.flushes[at];
+            let concerned = flush.hash.is_none_or(|hash| hash == slip.hash);
+            if let Some(left) = &mut flush.left
+                && concerned
+                && slip.arrival <= flush.until
+            {
+                *left -= 1;
+                self.end_flush_if_done(at);
+            }
+        }
+    }
+}
+
+/// The end.
+impl<T: Item, R, E> Queues<T, R, E> {
+    /// Nothing more comes: what is paused goes on, and what backs off gets its last attempt now.
+    pub(crate) fn close(&mut self) {
+        self.draining = true;
+        self.resume_all();
+        self.cut_backoffs();
+    }
+
+    /// Fails everything that is here or away; says how many items that were.
+    pub(crate) fn fail_all(&mut self) -> u64 {
+        let failed = self.tally.counters.failed;
+        self.fail_flights();
+        for at in 0..self.nodes.places() {
+            if self.nodes.get(at).is_some() {
+                self.drop_waiting(at, Failure::Stopped);
+            }
+        }
+        self.tally.counters.failed - failed
+    }
+}

@@ -1,0 +1,139 @@
+//! Batches out of queues: the first items of a list, side by side.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::Queues;
+use super::node::{At, NOWHERE};
+use crate::arena::Block;
+use crate::item::Item;
+use crate::nanos::Nanos;
+use crate::panics::message_of;
+use crate::tray::Mark;
+use crate::verdict::{Failure, Trigger};
+
+/// A batch that is to be handed over; its items' slips and marks lie ready.
+pub(super) struct Formed<T> {
+    pub(super) key: At,
+    pub(super) block: Block<T>,
+    pub(super) trigger: Trigger,
+    pub(super) since: Nanos,
+    pub(super) deadline: Nanos,
+    /// It is all of what was sealed together.
+    pub(super) complete: bool,
+}
+
+impl<T: Item, R, E> Queues<T, R, E> {
+    /// Whether a batch may be handed over now.
+    pub(crate) fn can_hand_over(&self) -> bool {
+        !self.ready.is_empty() && self.has_credit()
+    }
+
+    /// The key that has been ready longest, and need not wait.
+    pub(super) fn next_ready(&mut self) -> Option<At> {
+        if !self.has_credit() {
+            return None;
+        }
+        loop {
+            let key = self.ready.pop_front()?;
+            let record = &mut self.keys[key];
+            record.queued = false;
+            let goes = record.batches > 0 && !record.paused && !self.paused;
+            if goes && (T::ENTITIES || !self.is_key_held(key)) {
+                return Some(key);
+            }
+            self.keys.forget_if_idle(key);
+        }
+    }
+
+    /// Moves the first batch of a key out of its queue. `None` if all of it failed on the way.
+    pub(super) fn form(&mut self, key: At, most: u32) -> Option<Formed<T>> {
+        let Some(mut block) = self.spare.take() else { unreachable!("one batch at a time") };
+        self.tray.begin();
+        self.slips.clear();
+        let most = self.keys[key].limit.take().unwrap_or(u32::MAX).min(most);
+        let (mut trigger, mut weight, mut complete) = (None, 0_u64, false);
+        let (mut since, mut deadline) = (Nanos::MAX, Nanos::MAX);
+        while (block.len() as u32) < most {
+            let at = self.keys[key].head;
+            if at == NOWHERE || trigger.is_some() {
+                break;
+            }
+            if T::EXPIRES && self.nodes[at].slip.expires <= self.now {
+                let cut = self.nodes[at].cut;
+                self.tally.counters.operations.expired += 1;
+                self.fail_at_hand(at, Failure::Expired);
+                trigger = cut;
+                continue;
+            }
+            match self.is_of_key(&block, at) {
+                Ok(true) => {}
+                Ok(false) => {
+                    trigger = Some(Trigger::Conflict);
+                    break;
+                }
+                Err(()) => {
+                    let cut = self.nodes[at].cut;
+                    self.fail_at_hand(at, Failure::Panicked);
+                    trigger = cut;
+                    continue;
+                }
+            }
+            let heavier = weight.saturating_add(u64::from(self.nodes[at].slip.weight));
+            if !block.is_empty() && heavier > self.operations.batch_weight_max {
+                trigger = Some(Trigger::Weight);
+                break;
+            }
+            weight = heavier;
+            trigger = self.nodes[at].cut;
+            complete = trigger.is_some();
+            let node = self.take(at);
+            self.domains.forget_if_idle(node.domain);
+            since = since.min(node.slip.since);
+            deadline = deadline.min(node.slip.deadline);
+            let mark = self.mark(&node.slip);
+            self.tray.marks.push(mark);
+            self.slips.push(node.slip);
+            let pushed = block.push(node.item);
+            debug_assert!(pushed.is_ok(), "a block holds the largest batch");
+        }
+        if block.is_empty() {
+            self.spare = Some(block);
+            self.queue(key);
+            self.keys.forget_if_idle(key);
+            return None;
+        }
+        let trigger = trigger.unwrap_or(Trigger::Size);
+        Some(Formed { key, block, trigger, since, deadline, complete })
+    }
+
+    fn mark(&self, slip: &super::node::Slip<R, E>) -> Mark {
+        let attempt = slip.attempts + 1;
+        let is_last = attempt >= self.backoff.attempts() || self.draining;
+        Mark {
+            origin: slip.origin,
+            attempt,
+            holds: self.operations.ordered && !is_last,
+            depth: slip.depth,
+            domain: slip.domain,
+        }
+    }
+
+    /// Whether a node's key is that of the batch so far, not only its hash. An error if its code panics.
+    fn is_of_key(&mut self, block: &Block<T>, at: At) -> Result<bool, ()> {
+        let Some(first) = block.items().first() else { return Ok(true) };
+        let item = &self.nodes[at].item;
+        catch_unwind(AssertUnwindSafe(|| first.key() == item.key())).map_err(|panic| {
+            tracing::error!(panic = message_of(panic), "an item's key panicked");
+            self.tally.counters.key_panics += 1;
+        })
+    }
+
+    /// The first item of a list that forms a batch fails.
+    fn fail_at_hand(&mut self, at: At, failure: Failure<E>) {
+        let node = self.withdraw(at);
+        self.clear_suspicion(node.key);
+        self.keys[node.key].items -= 1;
+        self.fail(node.item, node.slip, failure);
+        self.domains.forget_if_idle(node.domain);
+    }
+}

@@ -1,0 +1,81 @@
+//! Domains that must wait, and until when.
+
+use super::Queues;
+use super::node::{At, NOWHERE};
+use crate::item::Item;
+use crate::nanos::Nanos;
+use crate::verdict::Trigger;
+
+impl<T: Item, R, E> Queues<T, R, E> {
+    /// The domain of a node waits until that node's backoff is over.
+    pub(super) fn hold_for_backoff(&mut self, at: At, until: Nanos) {
+        let domain = self.nodes[at].domain;
+        let mut until = until;
+        // Of several, the one that comes first waits for all of them.
+        let other = std::mem::replace(&mut self.domains[domain].backs_off, at);
+        if other != NOWHERE {
+            until = until.max(self.backoffs.deadline(other).unwrap_or(until));
+            self.backoffs.cancel(other);
+        }
+        self.backoffs.arm_not_before(at, until);
+        self.held(domain);
+    }
+
+    /// Something holds a domain now.
+    pub(super) fn held(&mut self, domain: At) {
+        if T::ENTITIES {
+            self.pull_back(domain);
+        } else {
+            self.recount_domain(domain);
+        }
+    }
+
+    /// Hands over what a domain held up, if nothing holds it any more.
+    pub(super) fn release(&mut self, domain: At, trigger: Trigger) {
+        if self.domains[domain].is_held() {
+            return;
+        }
+        if T::ENTITIES {
+            let head = self.domains[domain].head;
+            let returns =
+                self.nodes.get(head).is_some_and(|node| node.slip.tried || node.slip.depth > 0);
+            self.recount_domain(domain);
+            if let Some(key) = self.promote(domain)
+                && returns
+            {
+                self.seal(key, trigger);
+            }
+        } else if let Some(key) = self.keys.find(self.domains[domain].hash) {
+            self.recount_key(key);
+            self.queue(key);
+        }
+    }
+
+    /// Backoffs that are over by now.
+    pub(super) fn end_backoffs(&mut self) {
+        while let Some(at) = self.backoffs.expire(self.now) {
+            self.end_backoff(at);
+        }
+    }
+
+    pub(super) fn end_backoff(&mut self, at: At) {
+        let Some(node) = self.nodes.get(at) else { unreachable!("its timer goes with the node") };
+        let (domain, key) = (node.domain, node.key);
+        if self.domains[domain].backs_off == at {
+            self.domains[domain].backs_off = NOWHERE;
+            self.release(domain, Trigger::Retry);
+        } else if !self.nodes[at].listed {
+            // By itself, since order is waived.
+            self.enqueue(at);
+            self.seal(key, Trigger::Retry);
+        }
+    }
+
+    /// The engine drains: nothing waits any longer than it must.
+    pub(super) fn cut_backoffs(&mut self) {
+        while let Some(at) = self.backoffs.earliest() {
+            self.backoffs.cancel(at);
+            self.end_backoff(at);
+        }
+    }
+}

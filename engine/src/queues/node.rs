@@ -1,0 +1,172 @@
+//! Where items wait, each with what goes with it, in lists that run through them.
+//!
+//! A slab of nodes, taken all at the start. A node stands in the list of its key while it may be handed
+//! over, and, in an engine with entities, in the chain of its entity for as long as it waits at all.
+
+use ringbuf::Answer;
+
+use crate::identity::Origin;
+use crate::nanos::Nanos;
+use crate::verdict::{Outcome, Trigger};
+
+/// A place in a slab; [`NOWHERE`] is none.
+pub(crate) type At = u32;
+pub(crate) const NOWHERE: At = At::MAX;
+
+/// What goes with an item, through all its attempts.
+pub(crate) struct Slip<R, E> {
+    /// The key's hash.
+    pub(crate) hash: u64,
+    /// The hash of what must stay in order: the entity's, or the key's.
+    pub(crate) domain: u64,
+    pub(crate) origin: Origin,
+    /// The shard has taken so many items before it.
+    pub(crate) arrival: u64,
+    /// Not after its push.
+    pub(crate) since: Nanos,
+    /// When it must be handed over, at the latest.
+    pub(crate) deadline: Nanos,
+    /// When it is of no use any more.
+    pub(crate) expires: Nanos,
+    /// Attempts that it has spent.
+    pub(crate) attempts: u32,
+    /// How many follow-ups lie between it and what was pushed.
+    pub(crate) depth: u16,
+    /// Items that were folded into it.
+    pub(crate) absorbed: u32,
+    /// As the item said when it came, or when it last absorbed.
+    pub(crate) weight: u32,
+    /// A handler has seen it.
+    pub(crate) tried: bool,
+    /// Who waits for the outcome.
+    pub(crate) answer: Option<Answer<Outcome<R, E>>>,
+}
+
+/// Where a waiting item counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In a batch that may still grow, or behind others of its entity.
+    Open,
+    /// In a batch that is to be handed over.
+    Ready,
+    /// Its key or its entity must wait.
+    Held,
+}
+
+/// One waiting item.
+pub(crate) struct Node<T, R, E> {
+    pub(crate) item: T,
+    pub(crate) slip: Slip<R, E>,
+    /// Its key's queue, and its domain's record.
+    pub(crate) key: At,
+    pub(crate) domain: At,
+    pub(crate) place: Place,
+    /// It stands in its key's list.
+    pub(crate) listed: bool,
+    /// In which of the key's open batches it came to the list.
+    pub(crate) epoch: u32,
+    /// It is the last of its batch, which goes because of this.
+    pub(crate) cut: Option<Trigger>,
+    /// Neighbours in the key's list.
+    pub(crate) before: At,
+    pub(crate) after: At,
+    /// Neighbours in the entity's chain.
+    pub(crate) chain_before: At,
+    pub(crate) chain_after: At,
+}
+
+impl<T, R, E> Node<T, R, E> {
+    /// In no list yet.
+    pub(crate) fn new(item: T, slip: Slip<R, E>, key: At, domain: At) -> Self {
+        Self {
+            item,
+            slip,
+            key,
+            domain,
+            place: Place::Open,
+            listed: false,
+            epoch: 0,
+            cut: None,
+            before: NOWHERE,
+            after: NOWHERE,
+            chain_before: NOWHERE,
+            chain_after: NOWHERE,
+        }
+    }
+}
+
+/// Nodes by their places, a fixed number of them.
+pub(crate) struct Nodes<T, R, E> {
+    slots: Vec<Option<Node<T, R, E>>>,
+    /// Free places, the one used last on top.
+    free: Vec<At>,
+}
+
+impl<T, R, E> Nodes<T, R, E> {
+    /// Room for `most`; nothing is allocated later.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { slots: Vec::with_capacity(most), free: Vec::with_capacity(most) }
+    }
+
+    /// The heap bytes of [`new`](Self::new).
+    pub(crate) fn bytes(most: usize) -> usize {
+        most * (size_of::<Option<Node<T, R, E>>>() + size_of::<At>())
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Puts one in.
+    ///
+    /// # Panics
+    ///
+    /// When all places are taken.
+    pub(crate) fn insert(&mut self, node: Node<T, R, E>) -> At {
+        match self.free.pop() {
+            Some(at) => {
+                self.slots[at as usize] = Some(node);
+                at
+            }
+            None => {
+                assert!(self.slots.len() < self.slots.capacity(), "whoever inserts looks for room");
+                self.slots.push(Some(node));
+                (self.slots.len() - 1) as At
+            }
+        }
+    }
+
+    /// Takes one out that is there.
+    pub(crate) fn remove(&mut self, at: At) -> Node<T, R, E> {
+        let Some(node) = self.slots[at as usize].take() else { unreachable!("a node is there") };
+        self.free.push(at);
+        node
+    }
+
+    /// The one at this place, if there is one.
+    pub(crate) fn get(&self, at: At) -> Option<&Node<T, R, E>> {
+        self.slots.get(at as usize)?.as_ref()
+    }
+
+    /// Places that were ever used: all nodes are below.
+    pub(crate) fn places(&self) -> At {
+        self.slots.len() as At
+    }
+}
+
+impl<T, R, E> std::ops::Index<At> for Nodes<T, R, E> {
+    type Output = Node<T, R, E>;
+
+    fn index(&self, at: At) -> &Self::Output {
+        let Some(node) = &self.slots[at as usize] else { unreachable!("a node is there") };
+        node
+    }
+}
+
+impl<T, R, E> std::ops::IndexMut<At> for Nodes<T, R, E> {
+    fn index_mut(&mut self, at: At) -> &mut Self::Output {
+        let Some(node) = &mut self.slots[at as usize] else { unreachable!("a node is there") };
+        node
+    }
+}

@@ -1,0 +1,350 @@
+//! What becomes of the items of a batch that its handler has decided about.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::Queues;
+use super::node::{At, Slip};
+use crate::arena::Block;
+use crate::batch::Verdicts;
+use crate::dead_letters::DeadLetter;
+use crate::handed_over::Came;
+use crate::identity::{ItemId, Origin};
+use crate::item::Item;
+use crate::nanos::Nanos;
+use crate::panics::{drop_panics, message_of};
+use crate::tray::Emitted;
+use crate::verdict::{Failure, Outcome, Trigger, Verdict};
+
+/// How a batch was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decided {
+    /// By the verdicts; the item `at_hand` went with a panic.
+    By { at_hand: Option<usize>, as_one: bool },
+    /// By a panic outside of any item.
+    ByPanic,
+    /// It was taken along and dropped.
+    ByLeaving,
+}
+
+/// A batch whose handler has returned.
+pub(super) struct Ended<'a, T, R, E> {
+    pub(super) key: At,
+    pub(super) trigger: Trigger,
+    /// What is left of it, after the first `given_away`.
+    pub(super) block: &'a mut Block<T>,
+    pub(super) verdicts: &'a mut Verdicts<R, E>,
+    pub(super) slips: &'a mut Vec<Slip<R, E>>,
+    pub(super) emitted: &'a mut Vec<Emitted<T>>,
+    pub(super) given_away: usize,
+    /// It was all of what was sealed together.
+    pub(super) complete: bool,
+    pub(super) how: Decided,
+}
+
+/// An item on its way back to the head of its queue.
+pub(super) struct Returning<T, R, E> {
+    item: T,
+    slip: Slip<R, E>,
+    /// It must not come before.
+    until: Option<Nanos>,
+}
+
+impl<T: Item, R, E> Queues<T, R, E> {
+    /// Settles what was decided, and queues the rest before everything that waits. Leaves the block, the
+    /// slips and the verdicts empty.
+    pub(super) fn settle(&mut self, ended: Ended<'_, T, R, E>) -> Came {
+        let Ended { key, mut trigger, block, verdicts, slips, emitted, given_away, complete, how } =
+            ended;
+        let items = slips.len();
+        if how == Decided::ByPanic {
+            self.tally.counters.drop_panics += verdicts.clear() as u64;
+        }
+        let decided = verdicts.decided();
+        let at_hand = match how {
+            Decided::By { at_hand, .. } => at_hand,
+            _ => None,
+        };
+        let nothing = decided == 0 && at_hand.is_none();
+        if self.operations.isolates && self.tells_apart(key, items, verdicts, how) {
+            self.tally.counters.drop_panics += verdicts.clear() as u64;
+            let came = Came { retried: items, ..Came::default() };
+            self.bring_back(block, slips);
+            self.send_back(key, complete, trigger);
+            return came;
+        }
+        if T::ENTITIES {
+            self.touched.extend(slips.iter().map(|slip| slip.domain));
+        }
+        let mut came = Came::default();
+        let mut follow_ups = emitted.drain(..).peekable();
+        for (at, mut slip) in slips.drain(..).enumerate() {
+            slip.tried = true;
+            let depth = slip.depth;
+            let item = if at < given_away { None } else { block.pop_front() };
+            match (how, verdicts.take(at)) {
+                (Decided::ByPanic, _) => {
+                    came.failed += 1;
+                    self.settle_failed(item, slip, Failure::Panicked);
+                }
+                (Decided::ByLeaving, _) => {
+                    came.failed += 1;
+                    self.settle_failed(item, slip, Failure::Abandoned);
+                }
+                (_, Some(Verdict::Done(reply))) => {
+                    came.done += 1;
+                    self.note_overtaking(&slip);
+                    self.settle_done(item, slip, reply);
+                }
+                (_, Some(Verdict::Failed(error))) => {
+                    came.failed += 1;
+                    self.settle_failed(item, slip, Failure::Handler(error));
+                }
+                (_, Some(Verdict::Retry(error))) => {
+                    slip.attempts += 1;
+                    let spent = slip.attempts >= self.backoff.attempts() || self.draining;
+                    match item {
+                        Some(item) if !spent => {
+                            came.retried += 1;
+                            trigger = Trigger::Retry;
+                            self.tally.counters.operations.retries += slip.units();
+                            self.tally.counters.drop_panics += u64::from(drop_panics(error));
+                            let wait = self.backoff.after(slip.attempts);
+                            let until = Some(self.now.saturating_add(wait));
+                            self.returning.push(Returning { item, slip, until });
+                        }
+                        item => {
+                            came.failed += 1;
+                            self.settle_dead(item, slip, error);
+                        }
+                    }
+                }
+                (_, None) => {
+                    slip.attempts += u32::from(nothing);
+                    let spent =
+                        nothing && (slip.attempts >= self.backoff.attempts() || self.draining);
+                    match item {
+                        Some(item) if at_hand != Some(at) && !spent => {
+                            self.returning.push(Returning { item, slip, until: None });
+                        }
+                        item => {
+                            came.failed += 1;
+                            let failure =
+                                if spent { Failure::Undecided } else { Failure::Panicked };
+                            self.settle_failed(item, slip, failure);
+                        }
+                    }
+                }
+            }
+            while let Some(emitted) = follow_ups.next_if(|emitted| emitted.by == at) {
+                trigger = Trigger::FollowUp;
+                self.follow_up(emitted, depth.saturating_add(1));
+            }
+        }
+        drop(follow_ups);
+        verdicts.clear();
+        self.send_back(key, complete, trigger);
+        if self.operations.isolates {
+            self.convict(key);
+        }
+        came
+    }
+
+    /// An item is done after an earlier one of its domain that is to be tried again.
+    fn note_overtaking(&mut self, slip: &Slip<R, E>) {
+        let waits = |before: &Returning<T, R, E>| {
+            before.until.is_some() && before.slip.domain == slip.domain
+        };
+        if self.operations.ordered && self.returning.iter().any(waits) {
+            self.tally.counters.operations.out_of_order += 1;
+        }
+    }
+
+    /// Everything of a batch into [`returning`](Self::send_back), undecided.
+    fn bring_back(&mut self, block: &mut Block<T>, slips: &mut Vec<Slip<R, E>>) {
+        for mut slip in slips.drain(..) {
+            slip.tried = true;
+            if let Some(item) = block.pop_front() {
+                self.returning.push(Returning { item, slip, until: None });
+            }
+        }
+    }
+}
+
+/// Items that are settled.
+impl<T: Item, R, E> Queues<T, R, E> {
+    fn settle_done(&mut self, item: Option<T>, slip: Slip<R, E>, reply: R) {
+        self.tally.counters.done += slip.units();
+        self.leave(item, slip, Ok(reply));
+    }
+
+    fn settle_failed(&mut self, item: Option<T>, slip: Slip<R, E>, failure: Failure<E>) {
+        self.tally.counters.failed += slip.units();
+        self.leave(item, slip, Err(failure));
+    }
+
+    fn settle_dead(&mut self, item: Option<T>, slip: Slip<R, E>, error: E) {
+        self.tally.counters.dead += slip.units();
+        let item = match (&self.surroundings.dead_letters, item) {
+            (Some(hook), Some(item)) => {
+                let letter = DeadLetter {
+                    item,
+                    id: ItemId { run: self.surroundings.run, origin: slip.origin },
+                    attempts: slip.attempts,
+                    error: &error,
+                    first_seen: slip.since,
+                    now: self.now,
+                };
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook.take(letter))) {
+                    tracing::error!(panic = message_of(panic), "the dead letters' hook panicked");
+                    self.tally.counters.operations.hook_panics += 1;
+                }
+                None
+            }
+            (_, item) => item,
+        };
+        self.leave(item, slip, Err(Failure::Dead(error)));
+    }
+
+    /// An item that a handler has seen is settled.
+    fn leave(&mut self, item: Option<T>, slip: Slip<R, E>, outcome: Outcome<R, E>) {
+        let (hash, domain) = (slip.hash, slip.domain);
+        if let Some(key) = self.keys.find(hash) {
+            self.keys[key].items -= 1;
+        }
+        self.conclude(slip, outcome);
+        self.tally.counters.drop_panics += u64::from(drop_panics(item));
+        if let Some(domain) = self.domains.find(domain) {
+            self.domains.forget_if_idle(domain);
+        }
+    }
+
+    /// Tells whoever asked what became of an item.
+    pub(super) fn conclude(&mut self, slip: Slip<R, E>, outcome: Outcome<R, E>) {
+        self.note_settled(&slip);
+        // Its waker is foreign code, and so is the end of what nobody waits for any more.
+        let told = catch_unwind(AssertUnwindSafe(|| match slip.answer {
+            Some(answer) => answer.answer(outcome),
+            None => drop(outcome),
+        }));
+        if let Err(panic) = told {
+            self.tally.counters.drop_panics += 1;
+            drop_panics(panic);
+        }
+    }
+}
+
+/// Items that come again, and those that come first.
+impl<T: Item, R, E> Queues<T, R, E> {
+    fn follow_up(&mut self, emitted: Emitted<T>, depth: u16) {
+        let Emitted { item, spot, weight, expires_after, .. } = emitted;
+        let origin = Origin {
+            shard: self.surroundings.shard as u32,
+            lane: self.surroundings.lanes as u32,
+            seq: self.emitted,
+        };
+        self.emitted += 1;
+        self.tally.counters.accepted += 1;
+        self.tally.counters.operations.follow_ups += 1;
+        let slip = Slip {
+            hash: spot.hash,
+            domain: spot.domain,
+            origin,
+            arrival: self.next_arrival(),
+            since: self.now,
+            deadline: self.now.saturating_add(self.operations.flush_after),
+            expires: expires_after.map_or(Nanos::MAX, |after| self.now.saturating_add(after)),
+            attempts: 0,
+            depth,
+            absorbed: 0,
+            weight,
+            tried: false,
+            answer: None,
+        };
+        let Some(key) = self.keys.find_or_make(spot.hash) else {
+            unreachable!("room for its key was looked for when it was emitted")
+        };
+        self.keys[key].items += 1;
+        self.returning.push(Returning { item, slip, until: None });
+    }
+
+    /// Puts the items that return before everything that waits for their domains, in their order.
+    fn send_back(&mut self, key: At, complete: bool, trigger: Trigger) {
+        let mut returning = std::mem::take(&mut self.returning);
+        let mut cut = self.needs_cut(key, complete).then_some(trigger);
+        // From the last on, since each goes to the front.
+        for Returning { item, slip, until } in returning.drain(..).rev() {
+            let (Some(of), Some(domain)) =
+                (self.keys.find(slip.hash), self.domains.find_or_make(slip.domain))
+            else {
+                unreachable!(
+                    "the key of what returns is known, and there is a domain for each item"
+                )
+            };
+            let at = self.admit(item, slip, of, domain);
+            match until {
+                Some(until) if !self.operations.ordered => {
+                    self.backoffs.arm_not_before(at, until);
+                    self.recount(at);
+                    continue;
+                }
+                _ if T::ENTITIES => {
+                    self.chain_front(at);
+                    self.fronts.push(at);
+                }
+                _ => self.list_front(at, cut.take()),
+            }
+            if let Some(until) = until {
+                self.hold_for_backoff(at, until);
+            }
+        }
+        self.returning = returning;
+        if T::ENTITIES {
+            self.list_fronts(key, cut);
+            self.promote_touched(trigger);
+        }
+    }
+
+    /// Whether what returns is a batch by itself, and not the rest of one of which the end still waits.
+    fn needs_cut(&self, key: At, complete: bool) -> bool {
+        let record = &self.keys[key];
+        match self.nodes.get(record.head) {
+            Some(first) => complete || (record.open > 0 && first.epoch == record.epoch),
+            None => true,
+        }
+    }
+
+    /// What returned of the batch's own key comes next, as far as its entities are free.
+    fn list_fronts(&mut self, key: At, mut cut: Option<Trigger>) {
+        let mut fronts = std::mem::take(&mut self.fronts);
+        for at in fronts.drain(..) {
+            let (of, domain) = (self.nodes[at].key, self.nodes[at].domain);
+            if of == key && !self.domains[domain].is_held() && self.is_in_first_run(at) {
+                self.domains[domain].behind -= 1;
+                self.list_front(at, cut.take());
+            }
+        }
+        self.fronts = fronts;
+    }
+
+    /// The entities of the batch's items are free for what waits behind.
+    fn promote_touched(&mut self, trigger: Trigger) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for hash in touched.drain(..) {
+            let Some(domain) = self.domains.find(hash) else { continue };
+            let returns = self.fronts_of(domain);
+            if let Some(key) = self.promote(domain)
+                && returns
+            {
+                self.seal(key, trigger);
+            }
+            self.domains.forget_if_idle(domain);
+        }
+        self.touched = touched;
+    }
+
+    /// Whether what comes next of an entity must not linger: a follow-up, or what a handler has seen.
+    fn fronts_of(&self, domain: At) -> bool {
+        let head = self.domains[domain].head;
+        self.nodes.get(head).is_some_and(|node| node.slip.tried || node.slip.depth > 0)
+    }
+}

@@ -1,0 +1,35 @@
+//! What a user asks of queues.
+
+use crossbeam_channel::Sender;
+
+use crate::error::{ControlError, FlushError};
+
+/// What a user asks of queues; keys by their hashes.
+pub(crate) enum Operation {
+    Pause(u64, Sender<Result<(), ControlError>>),
+    Resume(u64),
+    PauseAll,
+    ResumeAll,
+    /// A key, or everything.
+    Flush(Option<u64>, Sender<Result<(), FlushError>>),
+    Step(Sender<bool>),
+}
+
+impl Operation {
+    /// There are no queues.
+    pub(crate) fn refuse(self) {
+        // Nobody listens any more to some of these: they gave up waiting.
+        match self {
+            Self::Pause(_, reply) => {
+                let _ = reply.send(Err(ControlError::NoQueues));
+            }
+            Self::Flush(_, done) => {
+                let _ = done.send(Err(FlushError::NoQueues));
+            }
+            Self::Resume(_) | Self::PauseAll | Self::ResumeAll => {}
+            Self::Step(reply) => {
+                let _ = reply.send(false);
+            }
+        }
+    }
+}

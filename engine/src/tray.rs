@@ -1,0 +1,302 @@
+//! What lies beside a batch in an engine that keeps queues: who its items are, what they emit, and the way
+//! to take the batch along.
+
+use std::fmt;
+use std::rc::Rc;
+
+use crate::arena::Block;
+use crate::batch::Verdicts;
+use crate::error::EmitError;
+use crate::flight::{Boarding, Detached};
+use crate::identity::{ItemId, Origin};
+use crate::item::Item;
+use crate::nanos::Nanos;
+use crate::panics::drop_panics;
+use crate::queues::{KeyQueue, Table};
+use crate::spot::{Locate, Spot};
+use crate::verdict::{Trigger, Verdict};
+
+/// What a handler may ask about an item, besides the item.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    pub(crate) origin: Origin,
+    /// Counted from 1.
+    pub(crate) attempt: u32,
+    /// A `Retry` holds up its domain.
+    pub(crate) holds: bool,
+    pub(crate) depth: u16,
+    pub(crate) domain: u64,
+}
+
+/// How many follow-ups there may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FollowUpLimits {
+    /// Of one item; 0 for an engine without.
+    pub(crate) per_item: u32,
+    /// One after the other, from what was pushed on.
+    pub(crate) depth: u16,
+}
+
+pub(crate) struct Tray<T, R, E> {
+    pub(crate) run: u64,
+    pub(crate) marks: Vec<Mark>,
+    /// The item that user code has in its hands: if it panics, that one goes with it.
+    pub(crate) at_hand: Option<usize>,
+    /// Items that have left the block.
+    pub(crate) given_away: usize,
+    /// All were failed in one go.
+    pub(crate) failed_as_one: bool,
+    /// The domains whose items must wait since one of theirs is to be tried again.
+    stopped: Vec<u64>,
+    pub(crate) emitting: Emitting<T>,
+    /// The way to take the batch along; none without a credit.
+    pub(crate) boarding: Option<Boarding<T, R, E>>,
+}
+
+/// A follow-up.
+pub(crate) struct Emitted<T> {
+    /// The place in the batch of the item that emitted it.
+    pub(crate) by: usize,
+    pub(crate) item: T,
+    pub(crate) spot: Spot,
+    pub(crate) weight: u32,
+    pub(crate) expires_after: Option<Nanos>,
+}
+
+/// Follow-ups while a handler emits them.
+pub(crate) struct Emitting<T> {
+    pub(crate) limits: FollowUpLimits,
+    pub(crate) key_items_max: u32,
+    pub(crate) locate: Locate<T>,
+    pub(crate) shard: usize,
+    /// Lent for the time of the call.
+    pub(crate) keys: Table<KeyQueue>,
+    by: usize,
+    depth: u16,
+    domain: u64,
+    /// Of the item at hand, not yet committed.
+    pending: Vec<Emitted<T>>,
+    /// Committed.
+    pub(crate) emitted: Vec<Emitted<T>>,
+}
+
+impl<T: Item, R, E> Tray<T, R, E> {
+    /// For batches of up to `largest` items.
+    pub(crate) fn new(
+        run: u64,
+        largest: usize,
+        limits: FollowUpLimits,
+        key_items_max: u32,
+        locate: Locate<T>,
+        shard: usize,
+    ) -> Self {
+        Self {
+            run,
+            marks: Vec::with_capacity(largest),
+            at_hand: None,
+            given_away: 0,
+            failed_as_one: false,
+            stopped: Vec::with_capacity(if T::ENTITIES { largest } else { 0 }),
+            emitting: Emitting {
+                limits,
+                key_items_max,
+                locate,
+                shard,
+                keys: Table::new(0),
+                by: 0,
+                depth: 0,
+                domain: 0,
+                pending: Vec::with_capacity(limits.per_item as usize),
+                emitted: Vec::with_capacity(limits.per_item as usize),
+            },
+            boarding: None,
+        }
+    }
+
+    /// The heap bytes of [`new`](Self::new).
+    pub(crate) fn bytes(largest: usize, limits: FollowUpLimits) -> usize {
+        let follow_ups = limits.per_item as usize;
+        largest * size_of::<Mark>()
+            + if T::ENTITIES { largest * size_of::<u64>() } else { 0 }
+            + 2 * follow_ups * size_of::<Emitted<T>>()
+    }
+
+    /// For one batch of so many items, without an engine: nothing can be emitted, nor taken along.
+    pub(crate) fn of_test(items: usize) -> Self {
+        let nowhere: Locate<T> = Rc::new(|_| Spot { hash: 0, domain: 0, shard: 0 });
+        let mut tray = Self::new(0, items, FollowUpLimits::default(), u32::MAX, nowhere, 0);
+        let mark = |seq| Mark {
+            origin: Origin { shard: 0, lane: 0, seq },
+            attempt: 1,
+            holds: false,
+            depth: 0,
+            domain: 0,
+        };
+        tray.marks.extend((0..items as u64).map(mark));
+        tray
+    }
+
+    /// Lays out a new batch, whose marks follow.
+    pub(crate) fn begin(&mut self) {
+        self.marks.clear();
+        self.stopped.clear();
+        self.at_hand = None;
+        self.given_away = 0;
+        self.failed_as_one = false;
+    }
+
+    pub(crate) fn id(&self, at: usize) -> ItemId {
+        ItemId { run: self.run, origin: self.marks[at].origin }
+    }
+
+    /// Decides about each item in turn, as far as order allows.
+    pub(crate) fn each(
+        &mut self,
+        items: &[T],
+        verdicts: &mut Verdicts<R, E>,
+        mut decide: impl FnMut(&T, &mut FollowUps<'_, T>) -> Verdict<R, E>,
+    ) {
+        verdicts.lay_out(items.len());
+        for (at, item) in items.iter().enumerate() {
+            if !self.stopped.is_empty() && self.stopped.contains(&self.marks[at].domain) {
+                continue;
+            }
+            self.take_up(at);
+            let verdict = decide(item, &mut FollowUps { emitting: Some(&mut self.emitting) });
+            if !self.take_down(at, verdict, verdicts) {
+                break;
+            }
+        }
+    }
+
+    /// The batch in `block` leaves, with the credit that is there.
+    pub(crate) fn leave_with(
+        &mut self,
+        block: &mut Block<T>,
+        trigger: Trigger,
+    ) -> Detached<T, R, E> {
+        let Some(mut boarding) = self.boarding.take() else { unreachable!("it was looked for") };
+        boarding.marks.extend_from_slice(&self.marks);
+        Detached::take(block, boarding, self.run, trigger)
+    }
+
+    /// User code gets the item at this place into its hands.
+    pub(crate) fn take_up(&mut self, at: usize) {
+        self.at_hand = Some(at);
+        let Mark { depth, domain, .. } = self.marks[at];
+        self.emitting.by = at;
+        self.emitting.depth = depth;
+        self.emitting.domain = domain;
+    }
+
+    /// Takes the verdict about the item at hand down. Says whether to go on.
+    pub(crate) fn take_down(
+        &mut self,
+        at: usize,
+        verdict: Verdict<R, E>,
+        verdicts: &mut Verdicts<R, E>,
+    ) -> bool {
+        self.at_hand = None;
+        let mark = self.marks[at];
+        let emits = matches!(verdict, Verdict::Done(_)) && !self.emitting.pending.is_empty();
+        let waits = matches!(verdict, Verdict::Retry(_)) && mark.holds;
+        verdicts.set(at, verdict);
+        if emits {
+            self.emitting.commit();
+            return false;
+        }
+        self.emitting.discard();
+        if waits {
+            self.stopped.push(mark.domain);
+        }
+        // Without entities, all items here are of one domain.
+        !waits || T::ENTITIES
+    }
+}
+
+impl<T> Emitting<T> {
+    fn commit(&mut self) {
+        self.emitted.append(&mut self.pending);
+    }
+
+    /// Drops what the item at hand emitted; says how many of those drops panicked.
+    pub(crate) fn discard(&mut self) -> usize {
+        self.pending.drain(..).map(|emitted| usize::from(drop_panics(emitted.item))).sum()
+    }
+}
+
+/// Takes follow-ups of the item at hand: items that run before everything that waits for that item's key,
+/// in the order in which they were emitted. See
+/// [`Group::settle_each_with`](crate::Group::settle_each_with).
+pub struct FollowUps<'a, T> {
+    pub(crate) emitting: Option<&'a mut Emitting<T>>,
+}
+
+impl<T> fmt::Debug for FollowUps<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FollowUps").field("room", &self.room()).finish()
+    }
+}
+
+impl<T> FollowUps<'_, T> {
+    /// How many more the item at hand may emit.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.emitting.as_ref().map_or(0, |emitting| {
+            if emitting.depth >= emitting.limits.depth {
+                return 0;
+            }
+            (emitting.limits.per_item as usize).saturating_sub(emitting.pending.len())
+        })
+    }
+}
+
+impl<T: Item> FollowUps<'_, T> {
+    /// Emits an item, to be handled next. It is accepted when the verdict about the item at hand is
+    /// `Done`; with any other it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Each gives the item back: [`EmitError::TooMany`], [`EmitError::TooDeep`] past the limits of
+    /// [`Builder::follow_ups`](crate::Builder::follow_ups); [`EmitError::NotHere`] if its key belongs to
+    /// another shard, or to another entity; [`EmitError::KeyFull`] if its key has as many items as it may;
+    /// [`EmitError::NoRoom`] if it would be one key too many; [`EmitError::NotSetUp`] in an engine without
+    /// follow-ups.
+    ///
+    /// # Panics
+    ///
+    /// If the item's `key` or `entity`, or their `Hash`, panics.
+    pub fn emit(&mut self, item: T) -> Result<(), EmitError<T>> {
+        let Some(emitting) = &mut self.emitting else { return Err(EmitError::NotSetUp(item)) };
+        if emitting.limits.per_item == 0 {
+            return Err(EmitError::NotSetUp(item));
+        }
+        if emitting.depth >= emitting.limits.depth {
+            return Err(EmitError::TooDeep(item));
+        }
+        if emitting.pending.len() >= emitting.limits.per_item as usize {
+            return Err(EmitError::TooMany(item));
+        }
+        let spot = (emitting.locate)(&item);
+        if spot.shard != emitting.shard || (T::ENTITIES && spot.domain != emitting.domain) {
+            return Err(EmitError::NotHere(item));
+        }
+        let same_key = |other: &&Emitted<T>| other.spot.hash == spot.hash;
+        let more = emitting.pending.iter().filter(same_key).count();
+        match emitting.keys.find(spot.hash) {
+            Some(key)
+                if emitting.keys[key].items as usize + more >= emitting.key_items_max as usize =>
+            {
+                return Err(EmitError::KeyFull(item));
+            }
+            None if emitting.keys.room() <= emitting.pending.len() => {
+                return Err(EmitError::NoRoom(item));
+            }
+            _ => {}
+        }
+        let by = emitting.by;
+        let (weight, expires_after) = (item.weight(), item.expires_after().map(Nanos::from));
+        emitting.pending.push(Emitted { by, item, spot, weight, expires_after });
+        Ok(())
+    }
+}
