@@ -20,7 +20,6 @@ pub(crate) use stretch::Arrivals;
 use stretch::View;
 
 use crate::arena::Arena;
-use crate::batch::Verdicts;
 use crate::groups::{Groups, Index};
 use crate::item::Item;
 use crate::limits::READY_BATCHES;
@@ -30,6 +29,7 @@ use crate::sizing::{Aim, Sizing};
 use crate::tally::Tally;
 use crate::timers::{ANY, Rung, Timers};
 use crate::verdict::Trigger;
+use crate::verdicts::Verdicts;
 
 /// What a batcher is made for.
 #[derive(Clone, Copy, Debug)]

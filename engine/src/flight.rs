@@ -6,11 +6,10 @@ use std::sync::Arc;
 use ringbuf::Return;
 
 use crate::arena::Block;
-use crate::batch::Verdicts;
-use crate::identity::ItemId;
+use crate::identity::{ItemId, Standing};
 use crate::item::Item;
-use crate::tray::Mark;
 use crate::verdict::{Trigger, Verdict};
+use crate::verdicts::Verdicts;
 
 /// Wakes the shard that waits for a batch to come back.
 pub(crate) type Knock = Arc<dyn Fn() + Send + Sync>;
@@ -21,7 +20,7 @@ pub(crate) struct Boarding<T, R, E> {
     pub(crate) spare: Block<T>,
     /// Room for the verdicts, and for the marks.
     pub(crate) verdicts: Verdicts<R, E>,
-    pub(crate) marks: Vec<Mark>,
+    pub(crate) marks: Vec<Standing>,
     pub(crate) way_back: Return<Cargo<T, R, E>>,
     pub(crate) knock: Knock,
 }
@@ -37,7 +36,7 @@ impl<T, R, E> Boarding<T, R, E> {
 pub(crate) struct Cargo<T, R, E> {
     pub(crate) block: Block<T>,
     pub(crate) verdicts: Verdicts<R, E>,
-    pub(crate) marks: Vec<Mark>,
+    pub(crate) marks: Vec<Standing>,
     pub(crate) ending: Ending,
 }
 
@@ -199,7 +198,7 @@ impl<T: Item, R, E> Detached<T, R, E> {
         let items = cargo.block.items();
         let result = decide(items[0].key(), items);
         let failed_as_one = result.is_err();
-        cargo.verdicts.set_all(items.len(), result);
+        cargo.verdicts.set_all(items.len(), &result);
         cargo.ending = Ending::Settled { failed_as_one };
     }
 

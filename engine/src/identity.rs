@@ -58,6 +58,18 @@ impl fmt::Display for ItemId {
     }
 }
 
+/// What a handler may ask about an item, besides the item.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) origin: Origin,
+    /// Counted from 1.
+    pub(crate) attempt: u32,
+    /// A `Retry` holds up its domain.
+    pub(crate) holds: bool,
+    pub(crate) depth: u16,
+    pub(crate) domain: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -117,6 +117,7 @@ mod idle;
 #[cfg(feature = "internals")]
 pub mod internals;
 mod item;
+mod key_queue;
 mod lane;
 mod limits;
 mod machine;
@@ -138,16 +139,18 @@ mod shard_id;
 mod sizing;
 mod snapshot;
 mod spot;
+mod table;
 mod tally;
 pub mod testing;
 mod ticket;
 mod timers;
 mod tray;
 mod verdict;
+mod verdicts;
 mod wheel;
 mod worker;
 
-pub use batch::{Group, Settled, Verdicts};
+pub use batch::{Group, Settled};
 pub use builder::Builder;
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use engine::{Engine, EngineHandle, EngineProducer};
@@ -175,6 +178,7 @@ pub use snapshot::{Cost, Pin, Snapshot};
 pub use ticket::{Outcomes, Ticket, Tickets};
 pub use tray::FollowUps;
 pub use verdict::{Failure, Trigger, Verdict};
+pub use verdicts::Verdicts;
 
 /// The README's code is compiled and run with the tests.
 #[cfg(doctest)]

@@ -3,7 +3,6 @@
 use crate::nanos::Nanos;
 use crate::retry::Retry;
 use crate::sizing::Sizing;
-use crate::tray::FollowUpLimits;
 
 /// What to do with an item that weighs more than a batch may.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +23,15 @@ pub enum Order {
     Kept,
     /// They pass: an item that is tried again waits by itself. Not with entities.
     Waived,
+}
+
+/// How many follow-ups there may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FollowUpLimits {
+    /// Of one item; 0 for an engine without.
+    pub(crate) per_item: u32,
+    /// One after the other, from what was pushed on.
+    pub(crate) depth: u16,
 }
 
 /// Sizes and limits of a shard that keeps queues.

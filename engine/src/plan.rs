@@ -1,5 +1,7 @@
 //! What the builder was told, parsed once into sizes and memory.
 
+mod operations;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,19 +11,18 @@ use ringbuf::{Flags, LanesConfig, ReplyPool};
 use crate::batcher::{Batcher, BatcherSizes};
 use crate::error::StartError;
 use crate::idle::{Idle, IdleTimes};
-use crate::item::{Item, ShardBy};
+use crate::item::Item;
 use crate::lane;
 use crate::limits;
 use crate::machine::Machine;
 use crate::nanos::Nanos;
 use crate::notes::Notes;
-use crate::operations::{Operations, Order, Oversize};
+use crate::operations::{FollowUpLimits, Operations, Order, Oversize};
 use crate::pin::Shards;
 use crate::queues::Queues;
 use crate::retry::Retry;
 use crate::sizing::Sizing;
 use crate::tally::Histograms;
-use crate::tray::FollowUpLimits;
 use crate::verdict::Outcome;
 
 /// What to do after a handler has panicked.
@@ -101,23 +102,6 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// Whether items must wait in queues.
-    fn needs_queues<T: Item>(&self) -> bool {
-        let types = T::EXPIRES || T::ENTITIES || T::ABSORBS;
-        let limits = self.key_items_max.is_some() || self.batch_weight_max.is_some();
-        self.queues
-            || types
-            || limits
-            || self.replies_max > 0
-            || self.retry.attempts > 1
-            || self.order == Order::Waived
-            || self.isolates
-            || self.follow_ups.per_item > 0
-            || self.in_flight_max > 0
-    }
-}
-
 /// One part of an engine's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -191,7 +175,7 @@ impl Plan {
         if let Sizing::Fixed(items) = settings.sizing {
             check("sizing", items, &limits::BATCH_ITEMS)?;
         }
-        let operations = parse_operations::<T>(settings, flush_after)?;
+        let operations = operations::parse::<T>(settings, flush_after)?;
         let (cores, cores_reason) = place_shards(settings, machine)?;
         let (idle, idle_reason) = choose_idle(settings, cores.len(), machine)?;
         let mut plan = Self {
@@ -328,59 +312,6 @@ impl Plan {
     pub fn bytes(&self) -> u64 {
         self.parts.iter().map(Part::bytes).sum()
     }
-}
-
-/// What there is to do besides batches; `None` where that is nothing.
-fn parse_operations<T: Item>(
-    settings: &Settings,
-    flush_after: Nanos,
-) -> Result<Option<Operations>, StartError> {
-    let Settings { retry, follow_ups, .. } = settings;
-    check("replies_max", settings.replies_max, &limits::REPLIES)?;
-    check("retry.attempts", retry.attempts, &limits::ATTEMPTS)?;
-    check_time("retry.first", retry.first, &limits::BACKOFF)?;
-    let first = Nanos::from(retry.first);
-    check_time("retry.longest", retry.longest, &(first..=*limits::BACKOFF.end()))?;
-    check("retry.jitter", retry.jitter, &(0.0..=1.0))?;
-    check("held_items_max", settings.held_items_max, &limits::HELD_ITEMS)?;
-    if let Some(items) = settings.key_items_max {
-        check("key_items_max", items, &limits::KEY_ITEMS)?;
-    }
-    if let Some(weight) = settings.batch_weight_max {
-        check("batch_weight_max", weight, &limits::BATCH_WEIGHT)?;
-    }
-    check("follow_ups.per_item", follow_ups.per_item, &limits::FOLLOW_UPS)?;
-    check("follow_ups.depth", follow_ups.depth, &limits::FOLLOW_UP_DEPTH)?;
-    check("in_flight_max", settings.in_flight_max, &limits::IN_FLIGHT)?;
-    let in_flight_for =
-        check_time("in_flight_for", settings.in_flight_for, &limits::IN_FLIGHT_FOR)?;
-    if T::ENTITIES && settings.order == Order::Waived {
-        return Err(setting("order", "Waived", "Kept, for items that name entities"));
-    }
-    if T::SHARD_BY == ShardBy::Spread && settings.order == Order::Kept {
-        return Err(setting("order", "Kept", "Waived, for items that are spread over shards"));
-    }
-    if T::SHARD_BY == ShardBy::Function && T::ENTITIES {
-        let allowed = "Hash, One, for items that name entities";
-        return Err(setting("Item::SHARD_BY", "Function", allowed));
-    }
-    Ok(settings.needs_queues::<T>().then(|| Operations {
-        sizing: settings.sizing,
-        flush_after,
-        open_keys: settings.open_keys,
-        open_items: settings.open_items,
-        replies_max: settings.replies_max,
-        retry: *retry,
-        ordered: settings.order == Order::Kept,
-        held_items_max: settings.held_items_max,
-        key_items_max: settings.key_items_max.unwrap_or(u32::MAX),
-        batch_weight_max: settings.batch_weight_max.unwrap_or(u64::MAX),
-        oversize: settings.oversize,
-        isolates: settings.isolates,
-        follow_ups: *follow_ups,
-        in_flight_max: settings.in_flight_max,
-        in_flight_for,
-    }))
 }
 
 fn setting(

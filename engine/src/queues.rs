@@ -24,7 +24,6 @@ mod form;
 mod hand_over;
 mod hold;
 mod isolate;
-mod key_queue;
 mod lists;
 mod node;
 mod settle;
@@ -36,27 +35,29 @@ use std::sync::Arc;
 use ringbuf::{FlagReader, Returns};
 
 pub(crate) use accept::{Arrived, Taken};
-pub(crate) use key_queue::{KeyQueue, Table};
 
 use crate::arena::{Arena, Block};
-use crate::batch::Verdicts;
 use crate::dead_letters::DeadLetters;
 use crate::flight::{Boarding, Cargo, Knock};
 use crate::item::Item;
+use crate::key_queue::KeyQueue;
 use crate::nanos::Nanos;
-use crate::operations::Operations;
+use crate::operations::{FollowUpLimits, Operations};
 use crate::retry::Backoff;
 use crate::sizing::Aim;
 use crate::spot::Locate;
+use crate::table::Table;
+use crate::table::{At, NOWHERE};
 use crate::tally::Tally;
-use crate::tray::{FollowUpLimits, Tray};
+use crate::tray::Tray;
 use crate::verdict::Trigger;
+use crate::verdicts::Verdicts;
 use crate::wheel::Wheel;
 use control::Flush;
 use domain::Domain;
 use flights::Seat;
 use isolate::Suspicion;
-use node::{At, NOWHERE, Nodes, Slip};
+use node::{Nodes, Slip};
 use settle::Returning;
 
 /// What a shard's queues are told, besides sizes.

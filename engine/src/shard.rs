@@ -1,9 +1,11 @@
 //! One shard: a turn of drain, group, decide, hand over; and the thread that goes round.
 
+mod core;
 mod operate;
 mod pass;
 mod plain;
 mod queued;
+mod stepping;
 
 use std::any::Any;
 use std::hash::BuildHasher;
@@ -14,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crossbeam_utils::sync::Parker;
 use ringbuf::SeqlockWriter;
 
+pub(crate) use self::core::{Core, Ends, TakenIn};
 use crate::entrance::Entrance;
 use crate::handed_over::HandedOver;
 use crate::handler::Handler;
@@ -26,11 +29,12 @@ use crate::panics::{drop_panics, message, message_of};
 use crate::plan::{AfterPanic, Plan};
 use crate::router::Router;
 use crate::shard_id::ShardId;
-use crate::tally::{Counters, Histograms, Tally};
+use crate::tally::{Histograms, Tally};
 use crate::verdict::Trigger;
 pub(crate) use operate::Operation;
 pub(crate) use plain::Plain;
 pub(crate) use queued::Queued;
+pub(crate) use stepping::Stepping;
 
 /// What a factory may fail with.
 pub(crate) type FactoryError = Box<dyn std::error::Error + Send + Sync>;
@@ -47,78 +51,6 @@ pub(crate) enum Control {
     Stop,
     /// Something that only queues can do.
     Operate(Operation),
-}
-
-/// What groups a shard's items: chosen once for an engine, and a type, so that one kind costs the other
-/// nothing.
-pub(crate) trait Core<H: Handler>: Sized {
-    /// What it is made of.
-    type Parts;
-    /// Counters that it publishes.
-    const WORDS: usize;
-
-    /// Takes all memory.
-    fn new(parts: Self::Parts, now: Nanos) -> Self;
-    fn tally(&self) -> &Tally;
-    fn tally_mut(&mut self) -> &mut Tally;
-    /// A turn starts.
-    fn begin(&mut self, now: Nanos, depth: usize);
-    /// Items out of all lanes; maybe right on to the handler.
-    fn take_in<S: BuildHasher>(shard: &mut Shard<H, S, Self>) -> TakenIn;
-    /// A bounded run out of one lane.
-    fn drain<S: BuildHasher>(shard: &mut Shard<H, S, Self>, lane: usize, waiting: usize) -> usize;
-    /// Everything open is to go.
-    fn sweep(&mut self, trigger: Trigger);
-    /// Seals what must go now.
-    fn decide(&mut self);
-    fn has_ready(&self) -> bool;
-    fn hand_over(
-        &mut self,
-        handler: &mut H,
-        before: impl FnOnce(&mut Tally, usize),
-    ) -> Option<HandedOver>;
-    fn is_behind(&self) -> bool;
-    fn next_deadline(&self) -> Option<Nanos>;
-    fn is_empty(&self) -> bool;
-    fn fail_all(&mut self) -> u64;
-    fn gauge(&mut self);
-    /// The lanes are closed: what is here is to be settled soon.
-    fn close(&mut self) {}
-    /// Accepted items that no lane has brought.
-    fn emitted(&self) -> u64 {
-        0
-    }
-    /// The lanes were drained so far.
-    fn note_heads(&mut self, _heads: impl Fn(usize) -> u64) {}
-    /// Does what only queues can do; `tails` says how far the lanes reach.
-    fn operate(&mut self, operation: Operation, tails: impl FnOnce() -> Vec<u64>);
-    /// Hands exactly one item over.
-    fn step(
-        &mut self,
-        handler: &mut H,
-        before: impl FnOnce(&mut Tally, usize),
-    ) -> Option<HandedOver>;
-    /// Writes the counters where they are published.
-    fn publish(counters: &Counters, to: &mut SeqlockWriter);
-    /// Says how things stand while the handler has so many items in its hands.
-    fn report(tally: &mut Tally, items: usize, to: &mut SeqlockWriter);
-}
-
-/// What a shard is connected to.
-pub(crate) struct Ends<H: Handler> {
-    pub(crate) lanes: ShardLanes<H::Item, H::Reply, H::Error>,
-    pub(crate) factory: Factory<H>,
-    pub(crate) control: Receiver<Control>,
-    pub(crate) counters: SeqlockWriter,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
-}
-
-/// What came out of the lanes in a turn.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TakenIn {
-    /// Items that went right on to the handler, and those that were drained.
-    pub(crate) passed: usize,
-    pub(crate) drained: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -523,37 +455,6 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
             let head = self.lanes.head(lane);
             self.notes[lane].note(head, since);
         }
-    }
-}
-
-/// A shard of either kind, stepped by hand.
-pub(crate) trait Stepping {
-    fn turn(&mut self, now: Nanos) -> bool;
-    fn step(&mut self, now: Nanos) -> bool;
-    fn has_ended(&self) -> bool;
-    fn next_deadline(&self) -> Option<Nanos>;
-    fn tally(&self) -> &Tally;
-}
-
-impl<H: Handler, S: BuildHasher, C: Core<H>> Stepping for Shard<H, S, C> {
-    fn turn(&mut self, now: Nanos) -> bool {
-        self.turn(now)
-    }
-
-    fn step(&mut self, now: Nanos) -> bool {
-        self.step(now)
-    }
-
-    fn has_ended(&self) -> bool {
-        self.has_ended()
-    }
-
-    fn next_deadline(&self) -> Option<Nanos> {
-        self.next_deadline()
-    }
-
-    fn tally(&self) -> &Tally {
-        self.tally()
     }
 }
 

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use ringbuf::seqlock;
 
 use crate::arena::Arena;
-use crate::batch::{Desk, Group, Settled, Verdicts, outcome};
+use crate::batch::{Desk, Group, Settled, outcome};
 use crate::builder::{Builder, Opened};
 use crate::engine::{EngineHandle, EngineProducer};
 use crate::entrance::Entrance;
@@ -30,6 +30,7 @@ use crate::snapshot::{Pin, Snapshot};
 use crate::tally::Counters;
 use crate::tray::Tray;
 use crate::verdict::{Failure, Trigger};
+use crate::verdicts::Verdicts;
 
 /// Lays `items` out as one batch, lets `handle` settle it, and returns the outcome of each item by
 /// its place. The batch's trigger is [`Trigger::Size`].

@@ -5,41 +5,22 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::arena::Block;
-use crate::batch::Verdicts;
 use crate::error::EmitError;
 use crate::flight::{Boarding, Detached};
-use crate::identity::{ItemId, Origin};
+use crate::identity::{ItemId, Origin, Standing};
 use crate::item::Item;
+use crate::key_queue::KeyQueue;
 use crate::nanos::Nanos;
+use crate::operations::FollowUpLimits;
 use crate::panics::drop_panics;
-use crate::queues::{KeyQueue, Table};
 use crate::spot::{Locate, Spot};
+use crate::table::Table;
 use crate::verdict::{Trigger, Verdict};
-
-/// What a handler may ask about an item, besides the item.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
-    pub(crate) origin: Origin,
-    /// Counted from 1.
-    pub(crate) attempt: u32,
-    /// A `Retry` holds up its domain.
-    pub(crate) holds: bool,
-    pub(crate) depth: u16,
-    pub(crate) domain: u64,
-}
-
-/// How many follow-ups there may be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FollowUpLimits {
-    /// Of one item; 0 for an engine without.
-    pub(crate) per_item: u32,
-    /// One after the other, from what was pushed on.
-    pub(crate) depth: u16,
-}
+use crate::verdicts::Verdicts;
 
 pub(crate) struct Tray<T, R, E> {
     pub(crate) run: u64,
-    pub(crate) marks: Vec<Mark>,
+    pub(crate) marks: Vec<Standing>,
     /// The item that user code has in its hands: if it panics, that one goes with it.
     pub(crate) at_hand: Option<usize>,
     /// Items that have left the block.
@@ -116,7 +97,7 @@ impl<T: Item, R, E> Tray<T, R, E> {
     /// The heap bytes of [`new`](Self::new).
     pub(crate) fn bytes(largest: usize, limits: FollowUpLimits) -> usize {
         let follow_ups = limits.per_item as usize;
-        largest * size_of::<Mark>()
+        largest * size_of::<Standing>()
             + if T::ENTITIES { largest * size_of::<u64>() } else { 0 }
             + 2 * follow_ups * size_of::<Emitted<T>>()
     }
@@ -125,7 +106,7 @@ impl<T: Item, R, E> Tray<T, R, E> {
     pub(crate) fn of_test(items: usize) -> Self {
         let nowhere: Locate<T> = Rc::new(|_| Spot { hash: 0, domain: 0, shard: 0 });
         let mut tray = Self::new(0, items, FollowUpLimits::default(), u32::MAX, nowhere, 0);
-        let mark = |seq| Mark {
+        let mark = |seq| Standing {
             origin: Origin { shard: 0, lane: 0, seq },
             attempt: 1,
             holds: false,
@@ -183,7 +164,7 @@ impl<T: Item, R, E> Tray<T, R, E> {
     /// User code gets the item at this place into its hands.
     pub(crate) fn take_up(&mut self, at: usize) {
         self.at_hand = Some(at);
-        let Mark { depth, domain, .. } = self.marks[at];
+        let Standing { depth, domain, .. } = self.marks[at];
         self.emitting.by = at;
         self.emitting.depth = depth;
         self.emitting.domain = domain;

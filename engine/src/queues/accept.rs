@@ -5,12 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ringbuf::Answer;
 
 use super::Queues;
-use super::node::{At, NOWHERE, Slip};
+use super::node::Slip;
 use crate::identity::Origin;
 use crate::item::{Item, Patience};
 use crate::nanos::Nanos;
 use crate::panics::{drop_panics, message_of};
 use crate::spot::Spot;
+use crate::table::{At, NOWHERE};
 use crate::verdict::{Failure, Outcome, Trigger};
 
 /// Whether an item can be taken now.

@@ -3,9 +3,10 @@
 use crossbeam_channel::Sender;
 
 use super::Queues;
-use super::node::{At, Slip};
+use super::node::Slip;
 use crate::error::{ControlError, FlushError};
 use crate::item::Item;
+use crate::table::At;
 use crate::verdict::{Failure, Trigger};
 
 /// Somebody who waits until everything that was accepted before is settled.

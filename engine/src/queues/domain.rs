@@ -6,8 +6,7 @@
 //! follows when those are settled. So items of one entity never overtake one another, and each key's
 //! batches still hold items of as many entities as there are.
 
-use super::key_queue::{Hashed, Table};
-use super::node::{At, NOWHERE};
+use crate::table::{At, Hashed, NOWHERE, Table};
 
 /// A domain with items on the shard.
 #[derive(Clone, Debug)]

@@ -6,21 +6,22 @@
 use std::sync::Arc;
 
 use super::Queues;
-use super::node::{At, Slip};
+use super::node::Slip;
 use super::settle::{Decided, Ended};
 use crate::arena::Block;
-use crate::batch::Verdicts;
 use crate::flight::{Boarding, Cargo, Ending};
+use crate::identity::Standing;
 use crate::item::Item;
-use crate::tray::Mark;
+use crate::table::At;
 use crate::verdict::{Failure, Trigger};
+use crate::verdicts::Verdicts;
 
 /// What a batch needs to be away, and what stays here of it.
 pub(super) struct Seat<T, R, E> {
     /// Here while the seat is free, and not promised.
     block: Option<Block<T>>,
     verdicts: Verdicts<R, E>,
-    marks: Vec<Mark>,
+    marks: Vec<Standing>,
     /// Of the batch that is away; none when its time was up.
     slips: Vec<Slip<R, E>>,
     key: At,
@@ -43,7 +44,8 @@ impl<T, R, E> Seat<T, R, E> {
 
     /// The heap bytes of [`new`](Self::new), without the block.
     pub(super) fn bytes(largest: usize) -> usize {
-        largest * (size_of::<Slip<R, E>>() + size_of::<Mark>()) + Verdicts::<R, E>::bytes(largest)
+        largest * (size_of::<Slip<R, E>>() + size_of::<Standing>())
+            + Verdicts::<R, E>::bytes(largest)
     }
 
     pub(super) fn take_block(&mut self) -> Option<Block<T>> {

@@ -3,12 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Queues;
-use super::node::{At, NOWHERE};
 use crate::arena::Block;
+use crate::identity::Standing;
 use crate::item::Item;
 use crate::nanos::Nanos;
 use crate::panics::message_of;
-use crate::tray::Mark;
+use crate::table::{At, NOWHERE};
 use crate::verdict::{Failure, Trigger};
 
 /// A batch that is to be handed over; its items' slips and marks lie ready.
@@ -106,10 +106,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
         Some(Formed { key, block, trigger, since, deadline, complete })
     }
 
-    fn mark(&self, slip: &super::node::Slip<R, E>) -> Mark {
+    fn mark(&self, slip: &super::node::Slip<R, E>) -> Standing {
         let attempt = slip.attempts + 1;
         let is_last = attempt >= self.backoff.attempts() || self.draining;
-        Mark {
+        Standing {
             origin: slip.origin,
             attempt,
             holds: self.operations.ordered && !is_last,

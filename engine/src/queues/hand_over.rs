@@ -4,13 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Queues;
 use super::form::Formed;
-use super::node::At;
 use super::settle::{Decided, Ended};
 use crate::batch::{Desk, Group};
 use crate::flight::Boarding;
 use crate::handed_over::{Came, HandedOver, Seen};
 use crate::handler::Handler;
 use crate::item::Item;
+use crate::table::At;
 use crate::tally::Tally;
 use crate::verdict::Trigger;
 

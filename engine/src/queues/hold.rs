@@ -1,9 +1,9 @@
 //! Domains that must wait, and until when.
 
 use super::Queues;
-use super::node::{At, NOWHERE};
 use crate::item::Item;
 use crate::nanos::Nanos;
+use crate::table::{At, NOWHERE};
 use crate::verdict::Trigger;
 
 impl<T: Item, R, E> Queues<T, R, E> {

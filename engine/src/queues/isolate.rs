@@ -7,11 +7,11 @@
 //! testing: R. Dorfman, "The Detection of Defective Members of Large Populations", 1943.)
 
 use super::Queues;
-use super::node::{At, NOWHERE};
 use super::settle::Decided;
-use crate::batch::Verdicts;
 use crate::item::Item;
+use crate::table::{At, NOWHERE};
 use crate::verdict::{Failure, Verdict};
+use crate::verdicts::Verdicts;
 
 /// The first items of a key, one of which is bad.
 pub(super) struct Suspicion<E> {

@@ -1,9 +1,10 @@
 //! Nodes into lists and out of them: the one place where places are counted.
 
 use super::Queues;
-use super::node::{At, NOWHERE, Node, Place, Slip};
+use super::node::{Node, Place, Slip};
 use crate::item::Item;
 use crate::nanos::Nanos;
+use crate::table::{At, NOWHERE};
 use crate::verdict::Trigger;
 
 impl<R, E> Slip<R, E> {

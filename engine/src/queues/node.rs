@@ -7,11 +7,8 @@ use ringbuf::Answer;
 
 use crate::identity::Origin;
 use crate::nanos::Nanos;
+use crate::table::{At, NOWHERE};
 use crate::verdict::{Outcome, Trigger};
-
-/// A place in a slab; [`NOWHERE`] is none.
-pub(crate) type At = u32;
-pub(crate) const NOWHERE: At = At::MAX;
 
 /// What goes with an item, through all its attempts.
 pub(crate) struct Slip<R, E> {

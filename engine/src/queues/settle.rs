@@ -3,17 +3,18 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Queues;
-use super::node::{At, Slip};
+use super::node::Slip;
 use crate::arena::Block;
-use crate::batch::Verdicts;
 use crate::dead_letters::DeadLetter;
 use crate::handed_over::Came;
 use crate::identity::{ItemId, Origin};
 use crate::item::Item;
 use crate::nanos::Nanos;
 use crate::panics::{drop_panics, message_of};
+use crate::table::At;
 use crate::tray::Emitted;
 use crate::verdict::{Failure, Outcome, Trigger, Verdict};
+use crate::verdicts::Verdicts;
 
 /// How a batch was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

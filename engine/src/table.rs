@@ -1,69 +1,10 @@
-//! What a shard knows of a key while items of it are here, and how it is found.
+//! Records that are found by a 64-bit hash, a fixed number of them.
 
 use hashbrown::HashTable;
 
-use super::node::{At, NOWHERE};
-use crate::nanos::Nanos;
-use crate::verdict::Trigger;
-
-/// The waiting items of one key hash: sealed batches in front, the open one behind.
-#[derive(Clone, Debug)]
-pub(crate) struct KeyQueue {
-    pub(crate) hash: u64,
-    /// The list of nodes that may be handed over, oldest first.
-    pub(crate) head: At,
-    pub(crate) tail: At,
-    /// Items of this key on the shard, wherever: in the list, behind others of their entity, backing off,
-    /// in flight.
-    pub(crate) items: u32,
-    /// Sealed batches in the list.
-    pub(crate) batches: u32,
-    /// Nodes of the open batch, at the end of the list, their weight, and how many it may hold.
-    pub(crate) open: u32,
-    pub(crate) open_weight: u64,
-    pub(crate) target: u32,
-    /// Counts the batches that were opened.
-    pub(crate) epoch: u32,
-    /// When the open batch must go; [`Nanos::MAX`] without one.
-    pub(crate) deadline: Nanos,
-    /// The open batch goes at the end of this drain, and why.
-    pub(crate) urgent: Option<Trigger>,
-    /// The next batch holds at most so many: the items of a failed one are told apart.
-    pub(crate) limit: Option<u32>,
-    pub(crate) paused: bool,
-    /// It stands in the queue of ready keys; in the list of those with an open batch; among the urgent.
-    pub(crate) queued: bool,
-    pub(crate) opened: bool,
-    pub(crate) hurried: bool,
-}
-
-impl KeyQueue {
-    fn new(hash: u64) -> Self {
-        Self {
-            hash,
-            head: NOWHERE,
-            tail: NOWHERE,
-            items: 0,
-            batches: 0,
-            open: 0,
-            open_weight: 0,
-            target: 1,
-            epoch: 0,
-            deadline: Nanos::MAX,
-            urgent: None,
-            limit: None,
-            paused: false,
-            queued: false,
-            opened: false,
-            hurried: false,
-        }
-    }
-
-    /// Nothing speaks of it any more.
-    fn is_idle(&self) -> bool {
-        self.items == 0 && !(self.paused || self.queued || self.opened || self.hurried)
-    }
-}
+/// A place in a slab; [`NOWHERE`] is none.
+pub(crate) type At = u32;
+pub(crate) const NOWHERE: At = At::MAX;
 
 /// Records in a slab, found by their hashes; a fixed number of them.
 pub(crate) struct Table<V> {
@@ -75,12 +16,6 @@ pub(crate) struct Table<V> {
 /// What a [`Table`] finds by its hash.
 pub(crate) trait Hashed {
     fn hash(&self) -> u64;
-}
-
-impl Hashed for KeyQueue {
-    fn hash(&self) -> u64 {
-        self.hash
-    }
 }
 
 impl<V: Hashed> Table<V> {
@@ -170,22 +105,5 @@ impl<V> std::ops::IndexMut<At> for Table<V> {
     fn index_mut(&mut self, at: At) -> &mut V {
         let Some(value) = &mut self.slots[at as usize] else { unreachable!("it is there") };
         value
-    }
-}
-
-impl Table<KeyQueue> {
-    /// The queue of this hash, made if there is none; `None` when there is no room.
-    pub(crate) fn find_or_make(&mut self, hash: u64) -> Option<At> {
-        match self.find(hash) {
-            Some(at) => Some(at),
-            None => self.insert(KeyQueue::new(hash)),
-        }
-    }
-
-    /// Forgets a key that nothing speaks of any more.
-    pub(crate) fn forget_if_idle(&mut self, at: At) {
-        if self[at].is_idle() {
-            self.remove(at);
-        }
     }
 }
