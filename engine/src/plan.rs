@@ -1,6 +1,7 @@
 //! What the builder was told, parsed once into sizes and memory.
 
 mod operations;
+mod placement;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -176,8 +177,8 @@ impl Plan {
             check("sizing", items, &limits::BATCH_ITEMS)?;
         }
         let operations = operations::parse::<T>(settings, flush_after)?;
-        let (cores, cores_reason) = place_shards(settings, machine)?;
-        let (idle, idle_reason) = choose_idle(settings, cores.len(), machine)?;
+        let (cores, cores_reason) = placement::place_shards(settings, machine)?;
+        let (idle, idle_reason) = placement::choose_idle(settings, cores.len(), machine)?;
         let mut plan = Self {
             cores,
             lanes: settings.lanes,
@@ -343,69 +344,6 @@ fn check_time(
         return Ok(nanos);
     }
     Err(setting(field, nanos, format_args!("{} to {}", range.start(), range.end())))
-}
-
-/// The core of each shard, and why there is none where there is none.
-fn place_shards(
-    settings: &Settings,
-    machine: &Machine,
-) -> Result<(Vec<Option<usize>>, Option<String>), StartError> {
-    let cores = match &settings.shards {
-        Shards::Count(count) => {
-            check("shards", *count, &limits::SHARDS)?;
-            if *count > machine.cores.len() {
-                let reason = format!("{count} shards share {}", many(machine.cores.len(), "core"));
-                return Ok((vec![None; *count], Some(reason)));
-            }
-            machine.cores.iter().rev().take(*count).copied().collect()
-        }
-        Shards::PerCore => machine.cores.clone(),
-        Shards::Cores(cores) => {
-            check("shards", cores.len(), &limits::SHARDS)?;
-            for (at, &core) in cores.iter().enumerate() {
-                if !machine.cores.contains(&core) {
-                    return Err(StartError::NoSuchCore { core, allowed: machine.cores.clone() });
-                }
-                if cores[..at].contains(&core) {
-                    return Err(StartError::CoreTwice { core });
-                }
-            }
-            cores.clone()
-        }
-    };
-    if settings.pin {
-        Ok((cores.into_iter().map(Some).collect(), None))
-    } else {
-        Ok((vec![None; cores.len()], Some("pinning is switched off".to_owned())))
-    }
-}
-
-fn choose_idle(
-    settings: &Settings,
-    shards: usize,
-    machine: &Machine,
-) -> Result<(IdleTimes, String), StartError> {
-    let (lanes, cores) = (settings.lanes, machine.cores.len());
-    match settings.idle {
-        Idle::Auto if shards + lanes <= cores => {
-            let reason = format!(
-                "{} and {} have a core each of {cores}",
-                many(shards, "shard"),
-                many(lanes, "producer")
-            );
-            Ok((IdleTimes::DEDICATED, reason))
-        }
-        Idle::Auto => {
-            let (shards, lanes) = (many(shards, "shard"), many(lanes, "producer"));
-            let reason = format!("{shards} and {lanes} share {}", many(cores, "core"));
-            Ok((IdleTimes::SHARED, reason))
-        }
-        Idle::Times { spin, yielding } => {
-            let spin = check_time("idle.spin", spin, &limits::IDLE)?;
-            let yielding = check_time("idle.yielding", yielding, &limits::IDLE)?;
-            Ok((IdleTimes { spin, yielding }, "as configured".to_owned()))
-        }
-    }
 }
 
 /// `1 thing`, `2 things`.
