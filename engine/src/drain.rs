@@ -72,7 +72,7 @@ impl<T: Item, R, E, S: BuildHasher> Drain<'_, T, R, E, S> {
                 Mark::Flush => self.batcher.sweep(Trigger::Flush),
                 Mark::Patience(own) => patience = own,
                 // Whoever calls an engine without queues has no slot to call with.
-                Mark::Call(_) => {}
+                Mark::Call(_) | Mark::Asked(_) => {}
             }
         }
         let Some(item) = self.run.next() else { return true };

@@ -13,6 +13,8 @@ pub(crate) enum Mark<R, E> {
     Patience(Patience),
     /// Somebody waits for what becomes of the item with the mark's sequence number.
     Call(Answer<Outcome<R, E>>),
+    /// As `Call`, by somebody who can wait: its batch may linger.
+    Asked(Answer<Outcome<R, E>>),
     /// Everything before the mark need not linger.
     Flush,
 }
@@ -22,6 +24,7 @@ impl<R, E> fmt::Debug for Mark<R, E> {
         match self {
             Self::Patience(patience) => f.debug_tuple("Patience").field(patience).finish(),
             Self::Call(_) => f.write_str("Call(..)"),
+            Self::Asked(_) => f.write_str("Asked(..)"),
             Self::Flush => f.write_str("Flush"),
         }
     }

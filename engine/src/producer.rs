@@ -207,6 +207,20 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
         self.call_or(item, false)
     }
 
+    /// As [`try_call`](Self::try_call), for somebody who can wait: the item lingers for company.
+    pub(crate) fn try_ask(&mut self, item: T) -> Result<Ticket<R, E>, PushError<T>> {
+        let shard = self.shard_of(&item);
+        let Some((answer, ticket)) = self.entrance.ask(shard) else {
+            return Err(PushError::NoReplySlot(item));
+        };
+        let Self { lane, entrance, .. } = self;
+        let now = || entrance.clock.now().as_nanos();
+        match lane.try_push_marked(shard, item, Mark::Asked(answer), now) {
+            Ok(()) => Ok(ticket),
+            Err(error) => Err(PushError::from(error).map(|(item, _)| item)),
+        }
+    }
+
     fn call_or(&mut self, item: T, waits: bool) -> Result<Ticket<R, E>, PushError<T>> {
         if let Some(refusal) = self.entrance.refusal(&item) {
             return Err(refusal.of(item));

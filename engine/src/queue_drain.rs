@@ -49,17 +49,19 @@ impl<T: Item, R, E, S: BuildHasher> QueueDrain<'_, T, R, E, S> {
             }
             let seq = self.run.seq();
             let (since, _) = self.notes.since(seq);
-            let (mut patience, mut answer) = (Patience::Engine, None);
+            let (mut patience, mut answer, mut hurries) = (Patience::Engine, None, false);
             while let Some(mark) = self.run.take_mark() {
                 match mark {
                     Mark::Flush => self.queues.sweep(Trigger::Flush),
                     Mark::Patience(own) => patience = own,
-                    Mark::Call(who) => answer = Some(who),
+                    Mark::Call(who) => (answer, hurries) = (Some(who), true),
+                    Mark::Asked(who) => answer = Some(who),
                 }
             }
             let Some(item) = self.run.next() else { return };
             let origin = Origin { shard: self.shard, lane: self.lane, seq };
-            let arrived = Arrived { spot, origin, since, patience, expires_after, weight, answer };
+            let arrived =
+                Arrived { spot, origin, since, patience, expires_after, weight, answer, hurries };
             self.queues.accept(item, arrived);
         }
     }
@@ -73,7 +75,7 @@ impl<T: Item, R, E, S: BuildHasher> QueueDrain<'_, T, R, E, S> {
             match mark {
                 Mark::Flush => self.queues.sweep(Trigger::Flush),
                 Mark::Patience(_) => {}
-                Mark::Call(who) => answer = Some(who),
+                Mark::Call(who) | Mark::Asked(who) => answer = Some(who),
             }
         }
         let counters = &mut self.queues.tally.counters;

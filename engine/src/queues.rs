@@ -127,6 +127,8 @@ pub(crate) struct Queues<T: Item, R, E> {
     /// What was accepted gets one attempt more at most.
     draining: bool,
     paused: bool,
+    /// [Places](Self::places) when the turn began.
+    at_begin: [u64; 4],
     pub(crate) tally: Tally,
 }
 
@@ -199,6 +201,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             starved: false,
             draining: false,
             paused: false,
+            at_begin: [0; 4],
             tally: Tally::new(largest as u32),
             surroundings,
             operations,
@@ -240,6 +243,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         self.now = self.now.max(now);
         self.aim = self.operations.sizing.aim(depth);
         self.starved = false;
+        self.at_begin = self.places();
         if !self.aim.linger {
             self.sweep = self.sweep.or(Some(Trigger::Shallow));
         }
@@ -249,6 +253,18 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// Publishes the gauges that are not counted along the way.
     pub(crate) fn gauge(&mut self) {
         self.tally.counters.known_keys = self.keys.len() as u64;
+    }
+
+    /// Whether items have moved since the turn began.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.places() != self.at_begin
+    }
+
+    /// Items settled, sealed, held, and away.
+    fn places(&self) -> [u64; 4] {
+        let counters = &self.tally.counters;
+        let operations = &counters.operations;
+        [counters.settled(), counters.ready, operations.held, operations.in_flight]
     }
 
     /// Items that no lane has brought.

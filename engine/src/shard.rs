@@ -145,7 +145,7 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
             self.hand_over_ready();
         }
         let handed_over = has_ready || passed > 0;
-        let worked = drained > 0 || handed_over || self.core.is_behind();
+        let worked = drained > 0 || handed_over || self.core.is_behind() || self.core.has_changed();
         if worked {
             self.core.tally_mut().counters.turns += 1;
         }
@@ -432,7 +432,7 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
     }
 
     /// Sleeps until a push, a knock or the next deadline.
-    fn park(&mut self, now: Nanos, parker: &Parker) {
+    pub(crate) fn park(&mut self, now: Nanos, parker: &Parker) {
         if self.has_ended() || !self.lanes.lie_down() {
             return;
         }

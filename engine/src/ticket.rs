@@ -117,7 +117,7 @@ impl<R, E> Ticket<R, E> {
     }
 
     /// The answer, if it is there. Asking again after that panics.
-    fn look(&mut self) -> Option<Outcome<R, E>> {
+    pub(crate) fn look(&mut self) -> Option<Outcome<R, E>> {
         match self.reply.try_take() {
             Poll::Ready(outcome) => Some(outcome.unwrap_or(Err(Failure::Stopped))),
             Poll::Pending => None,

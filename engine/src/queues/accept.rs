@@ -34,6 +34,8 @@ pub(crate) struct Arrived<R, E> {
     pub(crate) expires_after: Option<Nanos>,
     pub(crate) weight: u32,
     pub(crate) answer: Option<Answer<Outcome<R, E>>>,
+    /// Who asks waits.
+    pub(crate) hurries: bool,
 }
 
 impl<T: Item, R, E> Queues<T, R, E> {
@@ -70,15 +72,16 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     /// Takes an item.
     pub(crate) fn accept(&mut self, item: T, arrived: Arrived<R, E>) {
-        let Arrived { spot, origin, since, patience, expires_after, weight, answer } = arrived;
+        let Arrived { spot, origin, since, patience, expires_after, weight, answer, hurries } =
+            arrived;
         let lingers = match patience {
             Patience::Engine => self.operations.flush_after,
             Patience::AtMost(most) => Nanos::from(most).min(self.operations.flush_after),
             Patience::None => Nanos::ZERO,
         };
-        let hurry = match (&answer, patience) {
-            (Some(_), _) => Some(Trigger::Call),
-            (None, Patience::None) => Some(Trigger::Patience),
+        let hurry = match (hurries, patience) {
+            (true, _) => Some(Trigger::Call),
+            (false, Patience::None) => Some(Trigger::Patience),
             _ => None,
         };
         let slip = Slip {

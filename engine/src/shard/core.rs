@@ -50,6 +50,10 @@ pub(crate) trait Core<H: Handler>: Sized {
     fn gauge(&mut self);
     /// The lanes are closed: what is here is to be settled soon.
     fn close(&mut self) {}
+    /// Whether this turn moved anything that came out of no lane and went to no handler.
+    fn has_changed(&self) -> bool {
+        false
+    }
     /// Accepted items that no lane has brought.
     fn emitted(&self) -> u64 {
         0

@@ -96,6 +96,10 @@ impl<H: Handler> Core<H> for Queued<H> {
         self.close();
     }
 
+    fn has_changed(&self) -> bool {
+        self.has_changed()
+    }
+
     fn emitted(&self) -> u64 {
         self.emitted()
     }
