@@ -29,10 +29,13 @@ pub(crate) struct KeyQueue {
     /// The next batch holds at most so many: the items of a failed one are told apart.
     pub(crate) limit: Option<u32>,
     pub(crate) paused: bool,
-    /// It stands in the queue of ready keys; in the list of those with an open batch; among the urgent.
-    pub(crate) queued: bool,
-    pub(crate) opened: bool,
+    /// How often it stands in the queue of ready keys: once for each sealed batch, unless it must wait.
+    pub(crate) queued: u32,
+    /// It stands among the urgent.
     pub(crate) hurried: bool,
+    /// Neighbours in the list of keys with an open batch.
+    pub(crate) opened_before: At,
+    pub(crate) opened_after: At,
 }
 
 impl KeyQueue {
@@ -51,15 +54,16 @@ impl KeyQueue {
             urgent: None,
             limit: None,
             paused: false,
-            queued: false,
-            opened: false,
+            queued: 0,
             hurried: false,
+            opened_before: NOWHERE,
+            opened_after: NOWHERE,
         }
     }
 
     /// Nothing speaks of it any more.
     fn is_idle(&self) -> bool {
-        self.items == 0 && !(self.paused || self.queued || self.opened || self.hurried)
+        self.items == 0 && self.queued == 0 && !(self.paused || self.hurried)
     }
 }
 

@@ -83,10 +83,11 @@ pub(crate) struct Queues<T: Item, R, E> {
     nodes: Nodes<T, R, E>,
     keys: Table<KeyQueue>,
     domains: Table<Domain>,
-    /// Keys with a sealed batch that may go.
+    /// Keys with sealed batches that may go, by batches.
     ready: VecDeque<At>,
-    /// Keys that may have an open batch.
-    opened: VecDeque<At>,
+    /// The list of keys with an open batch, in the order in which those were opened.
+    first_opened: At,
+    last_opened: At,
     /// Keys whose open batch goes at the end of this drain.
     urgent: Vec<At>,
     /// When open batches must go, by key; when items expire, and when backoffs are over, by node; when
@@ -172,8 +173,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             nodes: Nodes::new(nodes),
             keys: Table::new(open_keys),
             domains: Table::new(domains),
-            ready: VecDeque::with_capacity(open_keys),
-            opened: VecDeque::with_capacity(open_keys),
+            ready: VecDeque::with_capacity(nodes),
+            first_opened: NOWHERE,
+            last_opened: NOWHERE,
             urgent: Vec::with_capacity(open_keys),
             lingers: Wheel::new(open_keys, operations.flush_after, now),
             expiries: Wheel::new(expiring, HORIZON, now),
@@ -221,20 +223,22 @@ impl<T: Item, R, E> Queues<T, R, E> {
             nodes: Nodes::<T, R, E>::bytes(nodes) + operations.replies_max * size_of::<At>(),
             keys: Table::<KeyQueue>::bytes(open_keys)
                 + Table::<Domain>::bytes(domains)
-                + 3 * open_keys * size_of::<At>()
+                + (nodes + open_keys) * size_of::<At>()
                 + suspicions * size_of::<Suspicion<E>>(),
             timers: Wheel::bytes(open_keys)
                 + Wheel::bytes(expiring)
                 + Wheel::bytes(backing_off)
                 + Wheel::bytes(away),
-            batches: Arena::<T>::bytes((away + 2) * largest, largest)
-                + Verdicts::<R, E>::bytes(largest)
-                + largest * size_of::<Slip<R, E>>()
-                + Tray::<T, R, E>::bytes(largest, operations.follow_ups)
-                + returning * size_of::<Returning<T, R, E>>()
-                + entities * (size_of::<At>() + size_of::<u64>())
-                + Returns::<Cargo<T, R, E>>::heap_bytes(away.max(1))
-                + away * seat,
+            // The arena says what can't be had by the largest number there is.
+            batches: Arena::<T>::bytes((away + 2) * largest, largest).saturating_add(
+                Verdicts::<R, E>::bytes(largest)
+                    + largest * size_of::<Slip<R, E>>()
+                    + Tray::<T, R, E>::bytes(largest, operations.follow_ups)
+                    + returning * size_of::<Returning<T, R, E>>()
+                    + entities * (size_of::<At>() + size_of::<u64>())
+                    + Returns::<Cargo<T, R, E>>::heap_bytes(away.max(1))
+                    + away * seat,
+            ),
         }
     }
 

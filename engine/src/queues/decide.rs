@@ -4,6 +4,7 @@ use super::Queues;
 use crate::item::Item;
 use crate::limits::SWEEP_MOST;
 use crate::nanos::Nanos;
+use crate::table::NOWHERE;
 use crate::verdict::Trigger;
 
 impl<T: Item, R, E> Queues<T, R, E> {
@@ -63,13 +64,11 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// Looks at a bounded number of keys: what is overdue must not wait for a walk through all of them.
     fn seal_swept(&mut self, trigger: Trigger) {
         for _ in 0..SWEEP_MOST {
-            let Some(key) = self.opened.pop_front() else {
+            if self.first_opened == NOWHERE {
                 self.sweep = None;
                 return;
-            };
-            self.keys[key].opened = false;
-            self.seal(key, trigger);
-            self.keys.forget_if_idle(key);
+            }
+            self.seal(self.first_opened, trigger);
         }
     }
 

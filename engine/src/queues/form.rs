@@ -36,7 +36,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         loop {
             let key = self.ready.pop_front()?;
             let record = &mut self.keys[key];
-            record.queued = false;
+            record.queued -= 1;
             let goes = record.batches > 0 && !record.paused && !self.paused;
             if goes && (T::ENTITIES || !self.is_key_held(key)) {
                 return Some(key);

@@ -256,9 +256,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
             record.open_weight = 0;
             record.deadline = Nanos::MAX;
             self.tally.counters.open_batches += 1;
-            if !record.opened {
-                record.opened = true;
-                self.opened.push_back(key);
+            record.opened_before = self.last_opened;
+            match std::mem::replace(&mut self.last_opened, key) {
+                NOWHERE => self.first_opened = key,
+                last => self.keys[last].opened_after = key,
             }
         }
         let record = &mut self.keys[key];
@@ -351,6 +352,16 @@ impl<T: Item, R, E> Queues<T, R, E> {
         record.epoch = record.epoch.wrapping_add(1);
         record.deadline = Nanos::MAX;
         record.urgent = None;
+        let before = std::mem::replace(&mut record.opened_before, NOWHERE);
+        let after = std::mem::replace(&mut record.opened_after, NOWHERE);
+        match before {
+            NOWHERE => self.first_opened = after,
+            before => self.keys[before].opened_after = after,
+        }
+        match after {
+            NOWHERE => self.last_opened = before,
+            after => self.keys[after].opened_before = before,
+        }
         self.lingers.cancel(key);
         self.tally.counters.open_batches -= 1;
     }
@@ -374,17 +385,26 @@ impl<T: Item, R, E> Queues<T, R, E> {
         self.queue(key);
     }
 
-    /// A key with a sealed batch gets in line, unless it stands there or must wait.
+    /// A key stands in line once for each of its sealed batches, unless it must wait.
     pub(super) fn queue(&mut self, key: At) {
+        while self.must_queue(key) {
+            self.keys[key].queued += 1;
+            self.ready.push_back(key);
+        }
+    }
+
+    /// As [`queue`](Self::queue), in front: for what comes back.
+    pub(super) fn queue_first(&mut self, key: At) {
+        if self.must_queue(key) {
+            self.keys[key].queued += 1;
+            self.ready.push_front(key);
+        }
+    }
+
+    fn must_queue(&self, key: At) -> bool {
         let record = &self.keys[key];
-        if record.batches == 0 || record.queued || record.paused || self.paused {
-            return;
-        }
-        if !T::ENTITIES && self.is_key_held(key) {
-            return;
-        }
-        self.keys[key].queued = true;
-        self.ready.push_back(key);
+        let waits = record.paused || self.paused || (!T::ENTITIES && self.is_key_held(key));
+        record.queued < record.batches && !waits
     }
 
     /// Whether what waits for a key must wait for something else: where keys are domains.

@@ -303,6 +303,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.list_fronts(key, cut);
             self.promote_touched(trigger);
         }
+        self.queue_first(key);
     }
 
     /// Whether what returns is a batch by itself, and not the rest of one of which the end still waits.

@@ -142,6 +142,8 @@ impl Run {
         let sizing = if bursts { Sizing::Fixed(2) } else { sizing(&mut dice) };
         let wild = dice.once_in(3);
         let after_panic = dice.one_of(&[AfterPanic::Rebuild, AfterPanic::Keep, AfterPanic::Stop]);
+        // Bursts are about the memory of blocks, which queues have none of.
+        let queues = !bursts && dice.below(2) == 0;
         let builder = Engine::builder(|_| Watched)
             .shards(Shards::Count(1 + dice.below(4) as usize))
             .lanes(lanes)
@@ -152,7 +154,8 @@ impl Run {
             .sizing(sizing)
             .open_keys(open_keys)
             .open_items(open_items)
-            .after_panic(after_panic);
+            .after_panic(after_panic)
+            .queues(queues);
         let engine = Stepped::new(builder).expect("the settings are allowed");
         let terms = Terms {
             sizing,
