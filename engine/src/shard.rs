@@ -361,6 +361,8 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
         if self.phase != Phase::Running {
             return false;
         }
+        // What was asked for before is heard before.
+        self.obey();
         self.core.operate(Operation::PauseAll, Vec::new);
         self.turn(now);
         if self.phase != Phase::Running {

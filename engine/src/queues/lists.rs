@@ -163,10 +163,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
         waits
     }
 
-    /// In front of everything that waits for its entity, whose items leave their keys' lists.
+    /// In front of everything that waits for its entity. If that is of another key, it leaves its key's
+    /// list.
     pub(super) fn chain_front(&mut self, at: At) {
-        let domain = self.nodes[at].domain;
-        self.pull_back(domain);
+        let Node { domain, key, .. } = self.nodes[at];
+        let first = self.domains[domain].head;
+        if first != NOWHERE && self.nodes[first].key != key {
+            self.pull_back(domain);
+        }
         let record = &mut self.domains[domain];
         let first = std::mem::replace(&mut record.head, at);
         if first == NOWHERE {

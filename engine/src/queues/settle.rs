@@ -57,6 +57,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let Ended { key, mut trigger, block, verdicts, slips, emitted, given_away, complete, how } =
             ended;
         let items = slips.len();
+        if T::ENTITIES {
+            self.touched.extend(slips.iter().map(|slip| slip.domain));
+        }
         if how == Decided::ByPanic {
             self.tally.counters.drop_panics += verdicts.clear() as u64;
         }
@@ -72,9 +75,6 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.bring_back(block, slips);
             self.send_back(key, complete, trigger);
             return came;
-        }
-        if T::ENTITIES {
-            self.touched.extend(slips.iter().map(|slip| slip.domain));
         }
         let mut came = Came::default();
         let mut follow_ups = emitted.drain(..).peekable();
