@@ -78,6 +78,11 @@
 //! - **No allocation** per item or per batch after warm-up.
 //! - **Numbers that are true**: see [`Snapshot`].
 //!
+//! # More than batches
+//!
+//! Calls that are answered, retries, limits, merges, entities, follow-ups, batches that are settled later:
+//! the [`guide`] has a chapter for each. An engine that uses none of them pays for none.
+//!
 //! # Sizing
 //!
 //! A batch's target size is fixed when it opens, by the number of items that wait in the shard's

@@ -123,6 +123,8 @@ pub(crate) struct Queues<T: Item, R, E> {
     emitted: u64,
     /// Everything open is to go, and why.
     sweep: Option<Trigger>,
+    /// What came up to this arrival was to be flushed.
+    flushed: u64,
     /// Memory ran out in this drain.
     starved: bool,
     /// What was accepted gets one attempt more at most.
@@ -187,7 +189,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             slips: Vec::with_capacity(largest),
             tray,
             returning: Vec::with_capacity(largest + operations.follow_ups.per_item as usize),
-            fronts: Vec::with_capacity(entities::<T>(largest, operations.follow_ups)),
+            fronts: Vec::with_capacity(fronts::<T>(largest, operations.follow_ups)),
             touched: Vec::with_capacity(entities::<T>(largest, operations.follow_ups)),
             returns: ringbuf::returns(away.max(1)),
             seats,
@@ -200,6 +202,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             arrivals: 0,
             emitted: 0,
             sweep: None,
+            flushed: 0,
             starved: false,
             draining: false,
             paused: false,
@@ -235,7 +238,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
                     + largest * size_of::<Slip<R, E>>()
                     + Tray::<T, R, E>::bytes(largest, operations.follow_ups)
                     + returning * size_of::<Returning<T, R, E>>()
-                    + entities * (size_of::<At>() + size_of::<u64>())
+                    + entities * size_of::<u64>()
+                    + fronts::<T>(largest, operations.follow_ups) * size_of::<At>()
                     + Returns::<Cargo<T, R, E>>::heap_bytes(away.max(1))
                     + away * seat,
             ),
@@ -326,6 +330,11 @@ fn timed<T: Item>(operations: &Operations, nodes: usize) -> [usize; 2] {
 /// Items of a batch whose entities are looked at when it is settled.
 fn entities<T: Item>(largest: usize, follow_ups: FollowUpLimits) -> usize {
     if T::ENTITIES { largest + follow_ups.per_item as usize } else { 0 }
+}
+
+/// Items that go to the front of more than one queue at once.
+fn fronts<T: Item>(largest: usize, follow_ups: FollowUpLimits) -> usize {
+    entities::<T>(largest, follow_ups).max(follow_ups.per_item as usize)
 }
 
 /// Times up to this far ahead cost the wheels least.

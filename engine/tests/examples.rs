@@ -122,3 +122,166 @@ fn a_newcomer_sees_a_trickle_alone_and_a_burst_in_batches() {
     // On a busy machine the shard may keep up with the burst for a while, in smaller batches.
     assert!(burst.len() <= 2_000 && burst.iter().any(|(size, _)| *size >= 50), "{output}");
 }
+
+#[test]
+fn calls_are_answered_one_by_one_and_many_at_once() {
+    let output = text(&example("calls").output().expect("it starts"));
+    let expected = "3 lamps reserved, 97 left\n98 lamps refused, 97 left\n\
+                    100 of 200 chairs reserved\na desk reserved in time: true\n203 calls in ";
+    assert!(output.starts_with(expected), "{output}");
+}
+
+#[test]
+fn retries_keep_the_order_of_each_partner_and_what_is_dead_has_its_letter() {
+    let output = text(&example("retries").output().expect("it starts"));
+    for partner in ["harbour", "market"] {
+        assert!(output.contains(&format!("{partner} got [0, 1, 2], in this order\n")), "{output}");
+    }
+    let dead: Vec<_> = output.lines().filter(|line| line.starts_with("dead: ")).collect();
+    assert_eq!(dead.len(), 3, "{output}");
+    for (number, line) in dead.iter().enumerate() {
+        assert!(line.starts_with(&format!("dead: archive {number} (")), "{output}");
+        assert!(line.contains(", 4 attempts in "), "{output}");
+        assert!(line.ends_with(": no route to host"), "{output}");
+    }
+    assert!(output.ends_with("6 delivered, 3 dead, 11 times tried again\n"), "{output}");
+}
+
+#[test]
+fn merged_quotes_are_all_accounted_for_and_the_last_price_stands() {
+    let output = text(&example("merge").output().expect("it starts"));
+    let lines: Vec<_> = output.lines().collect();
+    assert_eq!(lines.len(), 4, "{output}");
+    assert!(lines[0].starts_with("100000 quotes, "), "{output}");
+    let folded = lines[0].split(' ').nth(2).and_then(|word| word.parse::<u64>().ok());
+    assert!(folded.is_some_and(|folded| (50_000..100_000).contains(&folded)), "{output}");
+    let drawn =
+        [("copper", 33_334, "1049.99"), ("tin", 33_333, "1049.97"), ("zinc", 33_333, "1049.98")];
+    for (line, (instrument, quotes, last)) in lines[1..].iter().zip(drawn) {
+        assert!(line.starts_with(&format!("{instrument}: {quotes} quotes drawn in ")), "{output}");
+        assert!(line.ends_with(&format!(", last {last}")), "{output}");
+    }
+}
+
+#[test]
+fn routed_orders_have_a_result_for_each_destination() {
+    let output = text(&example("routing").output().expect("it starts"));
+    let expected = "order 1:\n  ledger  booked\n  search  indexed\n  mail    sent\n\
+                    order 2:\n  ledger  booked\n  mail    not: the handler failed it: no address\n\
+                    order 3:\n  ledger  booked\n  fax     not: nobody knows its destination\n\
+                    1000 more orders: 3000 deliveries\nin ";
+    assert!(output.starts_with(expected), "{output}");
+}
+
+#[test]
+fn follow_ups_go_before_what_was_pushed_behind_their_order() {
+    let output = text(&example("follow_ups").output().expect("it starts"));
+    let late = "charged; shipped; address not changed: it is on its way\n";
+    let mut expected = String::new();
+    for order in 1..=3 {
+        let reserved: String = (1..=order).map(|n| format!("piece {n} reserved; ")).collect();
+        expected += &format!("order {order}: placed, {order} pieces; {reserved}{late}");
+    }
+    expected += "6 events were pushed, 12 followed\n";
+    assert_eq!(output, expected);
+}
+
+#[test]
+fn detached_uploads_stay_in_order_and_requests_run_side_by_side() {
+    let output = text(&example("detached").output().expect("it starts"));
+    for bucket in ["maps", "photos", "plans", "tiles"] {
+        assert!(output.contains(&format!("{bucket}: 1000 uploads, in order\n")), "{output}");
+    }
+    let requests = output.lines().find_map(|line| {
+        line.strip_prefix("4000 uploads in ")?.strip_suffix(" requests")?.parse::<u32>().ok()
+    });
+    assert!(requests.is_some_and(|requests| (80..2_000).contains(&requests)), "{output}");
+}
+
+/// What the agent makes of `input`; its own arguments before that.
+fn agent(arguments: &[&str], input: &str) -> (String, String, bool) {
+    let mut agent = example("agent");
+    agent.args(arguments);
+    agent.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut agent = agent.spawn().expect("it starts");
+    let mut stdin = agent.stdin.take().expect("it is piped");
+    stdin.write_all(input.as_bytes()).expect("it reads");
+    drop(stdin);
+    let Output { status, stdout, stderr } = agent.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+    (text(stdout), text(stderr), status.success())
+}
+
+const SIGNALS: &str = r#"# Two agents.
+agent.set 7 lamp.on=1 lamp.colour="warm white"
+agent.set 8 lamp.on=1 lamp.colour=red
+
+agent.add 7 visits=2
+agent.add 7 visits=3
+{"type": "agent.update", "id": 7, "values": {"lamp": {"on": 0}}}
+{"type": "agent.delete", "id": 8, "paths": ["lamp.colour"]}
+"#;
+
+const STATES: &str = "agent 7: {lamp: {colour: \"warm white\", on: 0}, visits: 5}\n\
+                      agent 8: {lamp: {on: 1}}\n";
+
+#[test]
+fn the_agent_comes_to_the_same_state_under_every_sizing() {
+    for sizing in ["single", "fixed:2", "fixed:100", "tiers"] {
+        let (output, errors, fine) = agent(&["--sizing", sizing], SIGNALS);
+        assert!(fine && errors.is_empty(), "{sizing}: {errors}");
+        let (batches, states) = output.split_at(output.find("agent 7: ").expect("states"));
+        assert_eq!(states, STATES, "{sizing}");
+        assert!(batches.contains("6 signals done, 0 failed, in "), "{output}");
+        let shown = batches.lines().filter(|line| line.starts_with("batch ")).count();
+        assert!(batches.ends_with(&format!("in {shown} batches\n")), "{output}");
+        assert!(sizing != "single" || shown == 6, "{output}");
+    }
+}
+
+#[test]
+fn the_agent_reads_a_file_as_it_reads_its_input() {
+    let folder = Folder::new("agent-file");
+    fs::create_dir_all(&folder.0).expect("made");
+    let path = folder.0.join("signals");
+    fs::write(&path, SIGNALS).expect("written");
+    let (output, errors, fine) = agent(&[path.to_str().expect("a plain path")], "");
+    assert!(fine && output.ends_with(STATES), "{output}{errors}");
+}
+
+#[test]
+fn the_agent_steps_through_its_signals_one_by_one() {
+    let (output, errors, fine) = agent(&["--step", "--sizing", "fixed:100"], SIGNALS);
+    assert!(fine, "{errors}");
+    let batches: Vec<_> = output.lines().filter(|line| line.starts_with("batch ")).collect();
+    assert_eq!(batches.len(), 6, "{output}");
+    assert!(batches.iter().all(|line| line.starts_with("batch    1  step ")), "{output}");
+    assert!(output.contains("      agent 7: {lamp: {colour: \"warm white\", on: 1}, visits: 2}\n"));
+    assert!(output.ends_with(STATES), "{output}");
+}
+
+#[test]
+fn the_agent_names_line_and_column_of_what_it_cannot_read_and_does_the_rest() {
+    let input = "agent.set seven a=1\nagent.set 7 good=1 bad\nagent.set 7 x=\"open\n\
+                 {\"type\": \"agent.set\", \"id\": 7, \"values\": {\"é\": 0.5}}\nagent.set\n";
+    let (output, errors, fine) = agent(&[], input);
+    assert!(!fine);
+    let places: Vec<_> = errors.lines().filter_map(|line| line.split_once(": ")).collect();
+    let columns = [(1, 11), (2, 20), (3, 15), (4, 50), (5, 10)];
+    let expected = columns.map(|(line, column)| format!("line {line}, column {column}"));
+    assert!(places.iter().map(|(place, _)| place).eq(expected.iter()), "{errors}");
+    assert!(output.starts_with("0 signals done"), "{output}");
+
+    let (output, errors, fine) = agent(&[], "agent.dance 7 a=1\nagent.set 7 a=1\n");
+    assert!(!fine);
+    assert!(errors.starts_with("line 1: agent.dance a of 7: no action"), "{errors}");
+    assert!(output.ends_with("1 signals done, 1 failed, in 2 batches\nagent 7: {a: 1}\n"));
+}
+
+#[test]
+fn the_agent_says_how_it_is_to_be_called() {
+    for wrong in [&["--sizing", "many"][..], &["--sizing"], &["--fast"], &["one", "two"]] {
+        let (_, errors, fine) = agent(wrong, "");
+        assert!(!fine && errors.contains("usage: agent "), "{wrong:?}: {errors}");
+    }
+}

@@ -10,6 +10,9 @@ use crate::verdict::Trigger;
 impl<T: Item, R, E> Queues<T, R, E> {
     /// Everything open now, and what opens until that is done, is to be handed over.
     pub(crate) fn sweep(&mut self, trigger: Trigger) {
+        if trigger == Trigger::Flush {
+            self.flushed = self.arrivals;
+        }
         self.sweep = match (self.sweep, trigger) {
             (Some(Trigger::Drain), _) | (_, Trigger::Drain) => Some(Trigger::Drain),
             (_, trigger) => Some(trigger),

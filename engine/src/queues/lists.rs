@@ -219,12 +219,17 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         let key = self.nodes[first].key;
         let mut at = first;
+        let mut flushed = false;
         while at != NOWHERE && self.nodes[at].key == key {
             if !self.nodes[at].listed {
                 self.domains[domain].behind -= 1;
+                flushed |= self.nodes[at].slip.arrival <= self.flushed;
                 self.enqueue(at);
             }
             at = self.nodes[at].chain_after;
+        }
+        if flushed {
+            self.seal(key, Trigger::Flush);
         }
         Some(key)
     }

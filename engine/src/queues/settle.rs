@@ -292,7 +292,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
                     self.chain_front(at);
                     self.fronts.push(at);
                 }
-                _ => self.list_front(at, cut.take()),
+                _ if of == key => self.list_front(at, cut.take()),
+                // A follow-up onto another key: they make a batch there.
+                _ => {
+                    let cut = (!self.fronts.contains(&of)).then_some(trigger);
+                    self.fronts.push(of);
+                    self.list_front(at, cut);
+                    self.queue_first(of);
+                }
             }
             if let Some(until) = until {
                 self.hold_for_backoff(at, until);
@@ -303,6 +310,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.list_fronts(key, cut);
             self.promote_touched(trigger);
         }
+        self.fronts.clear();
         self.queue_first(key);
     }
 

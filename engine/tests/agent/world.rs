@@ -1,0 +1,75 @@
+//! The agents' states, and what happened to them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::instruction::{Fault, Halt};
+use super::signal::Home;
+use super::tree::Tree;
+
+/// What one attempt at a signal came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Effect {
+    pub(crate) serial: u64,
+    pub(crate) attempt: u32,
+    pub(crate) came: Result<(), Halt>,
+}
+
+/// What a signal that is done is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// Whose answer it is.
+    pub(crate) serial: u64,
+    pub(crate) attempt: u32,
+    /// The state right after it.
+    pub(crate) state: Tree,
+}
+
+/// What a handler call was given: the signals' names, in their order.
+pub(crate) type Given = Vec<u64>;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct World {
+    /// What every state begins as, and a reset brings back.
+    pub(crate) initial: Tree,
+    pub(crate) states: BTreeMap<Home, Tree>,
+    /// Of each state, everything that was tried, in its order.
+    pub(crate) effects: BTreeMap<Home, Vec<Effect>>,
+    /// The batches as they were handed over.
+    pub(crate) calls: Vec<Given>,
+    /// Attempts that the engine counts otherwise than the world does.
+    pub(crate) miscounted: Vec<(u64, u32)>,
+    pub(crate) tries: BTreeMap<u64, u32>,
+}
+
+impl World {
+    pub(crate) fn state(&self, home: &Home) -> Tree {
+        self.states.get(home).unwrap_or(&self.initial).clone()
+    }
+
+    /// What became of one signal's last attempt.
+    pub(crate) fn came(&self, serial: u64) -> Option<Result<(), Fault>> {
+        let effects = self.effects.values().flatten().rev();
+        let effect = effects.into_iter().find(|effect| effect.serial == serial)?;
+        Some(match &effect.came {
+            Ok(()) => Ok(()),
+            Err(Halt::Failed(fault) | Halt::Retry(fault)) => Err(fault.clone()),
+            Err(Halt::Crash) => Err(Fault::Undone),
+        })
+    }
+}
+
+/// The world, shared by all handlers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shared(Arc<Mutex<World>>);
+
+impl Shared {
+    pub(crate) fn beginning_with(initial: Tree) -> Self {
+        Self(Arc::new(Mutex::new(World { initial, ..World::default() })))
+    }
+
+    /// A look at it. A handler that panicked has left it whole: it changes it in one go.
+    pub(crate) fn look(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,151 @@
+//! Batches that handlers take along.
+
+use std::time::Duration;
+
+use engine::testing::Stepped;
+use engine::{Builder, Detached, EngineProducer, Failure, Handler, Verdict};
+
+use crate::scene::{Book, Hand, LINGER, Op, acting, at_rest, handling, panic_quietly, stepped};
+
+type Away = Detached<Op, i64, &'static str>;
+
+/// How long a batch may be away here.
+const AWAY: Duration = Duration::from_millis(500);
+
+/// Takes everything along.
+fn leaving(
+    book: &Book<Away>,
+) -> Builder<impl Handler<Item = Op, Reply = i64, Error = &'static str> + use<>> {
+    let gone = book.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        let (settled, away) = hand.detach().expect("there are credits");
+        gone.note(away);
+        settled
+    });
+    acting(act).in_flight_max(2).in_flight_for(AWAY).replies_max(8)
+}
+
+fn push<H>(engine: &mut Stepped<H>, producer: &mut EngineProducer<H>, key: u64, n: i64)
+where
+    H: Handler<Item = Op, Reply = i64, Error = &'static str>,
+{
+    producer.push(Op::new(key, n)).expect("room");
+    producer.flush().expect("room");
+    engine.settle();
+}
+
+#[test]
+fn a_batch_away_holds_its_key_and_no_other_and_credits_bound_how_many_are_away() {
+    let book = Book::new();
+    let (mut engine, mut producer) = stepped(leaving(&book));
+    for (key, n) in [(1, 1), (1, 2), (2, 3), (3, 4)] {
+        push(&mut engine, &mut producer, key, n);
+    }
+    let mut away = book.take();
+    let keys: Vec<_> = away.iter().map(|batch| batch.key()).collect();
+    assert_eq!((keys, engine.snapshot().in_flight), (vec![1, 2], 2));
+    away.remove(0).settle_each(|op| Verdict::Done(op.n));
+    engine.settle();
+    let next = book.take();
+    assert_eq!(next.len(), 1, "one credit came back");
+    assert_eq!(engine.snapshot().in_flight, 2);
+    let mut open: Vec<_> = away.into_iter().chain(next).collect();
+    while let Some(batch) = open.pop() {
+        // From another thread.
+        let settling = std::thread::spawn(move || batch.settle_all(|_, _| Ok(0)));
+        settling.join().expect("it settles");
+        engine.settle();
+        open.extend(book.take());
+    }
+    assert_eq!(at_rest(engine).done, 4);
+}
+
+#[test]
+fn order_stands_while_items_are_away() {
+    let (book, done) = (Book::new(), Book::new());
+    let (mut engine, mut producer) = stepped(leaving(&book));
+    for n in 0..40 {
+        push(&mut engine, &mut producer, n as u64 % 3, n);
+        for batch in if n % 4 == 0 { book.take() } else { Vec::new() } {
+            batch.settle_each(|op| {
+                done.note((op.key, op.n));
+                Verdict::Done(0)
+            });
+            engine.settle();
+        }
+    }
+    loop {
+        engine.advance(LINGER);
+        engine.settle();
+        let away = book.take();
+        if away.is_empty() {
+            break;
+        }
+        for batch in away {
+            batch.settle_each(|op| {
+                done.note((op.key, op.n));
+                Verdict::Done(0)
+            });
+        }
+    }
+    let done = done.take();
+    assert_eq!(done.len(), 40);
+    for key in 0..3 {
+        assert!(done.iter().filter(|op| op.0 == key).map(|op| op.1).is_sorted(), "{done:?}");
+    }
+    at_rest(engine);
+}
+
+#[test]
+fn a_batch_that_is_away_too_long_times_out_and_settling_it_late_changes_nothing() {
+    let book = Book::new();
+    let (mut engine, mut producer) = stepped(leaving(&book));
+    let ticket = producer.call(Op::new(1, 1)).expect("a slot is free");
+    engine.settle();
+    engine.advance(AWAY + Duration::from_millis(10));
+    engine.settle();
+    assert_eq!(ticket.wait_for(Duration::ZERO).expect("answered"), Err(Failure::TimedOut));
+    book.take().remove(0).settle_each(|_| Verdict::Done(1));
+    engine.settle();
+    let now = engine.snapshot();
+    assert_eq!((now.late_returns, now.timed_out, now.done), (1, 1, 0));
+    // The credits are back.
+    for key in [1, 2] {
+        push(&mut engine, &mut producer, key, 2);
+    }
+    let away = book.take();
+    assert_eq!(away.len(), 2);
+    away.into_iter().for_each(|batch| batch.settle_all(|_, _| Ok(0)));
+    assert_eq!(at_rest(engine).done, 2);
+}
+
+#[test]
+fn a_batch_that_is_dropped_is_abandoned_and_one_that_panics_has_panicked() {
+    let book = Book::new();
+    let (mut engine, mut producer) = stepped(leaving(&book));
+    let ticket = producer.call(Op::new(1, 1)).expect("a slot is free");
+    engine.settle();
+    drop(book.take());
+    engine.settle();
+    assert_eq!(ticket.wait_for(Duration::ZERO).expect("answered"), Err(Failure::Abandoned));
+
+    let ticket = producer.call(Op::new(1, 1)).expect("a slot is free");
+    engine.settle();
+    let batch = book.take().remove(0);
+    let settle = move || batch.settle_each(|_| panic_quietly());
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(settle)).is_err());
+    engine.settle();
+    assert_eq!(ticket.wait_for(Duration::ZERO).expect("answered"), Err(Failure::Panicked));
+    assert_eq!(at_rest(engine).failed, 2);
+}
+
+#[test]
+fn without_credits_a_batch_stays() {
+    let act = handling(|hand: Hand<'_, Op>| match hand.detach() {
+        Ok(_) => unreachable!("no credits were set up"),
+        Err(here) => here.settle_each(|op| Verdict::Done(op.n)),
+    });
+    let (mut engine, mut producer) = stepped(acting(act));
+    push(&mut engine, &mut producer, 1, 1);
+    assert_eq!(at_rest(engine).done, 1);
+}

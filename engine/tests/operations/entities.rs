@@ -1,0 +1,105 @@
+//! Entities: order across keys, no more calls than it takes.
+
+use engine::{Trigger, Verdict};
+use proptest::prelude::*;
+
+use crate::scene::{
+    Book, ENTITIES, Hand, LINGER, Op, acting, at_rest, handling, numbers, punctual, run_out,
+    sizings, stepped,
+};
+
+type Act = Op<ENTITIES>;
+
+#[test]
+fn a_key_between_two_of_another_makes_three_calls_of_one_entity_while_others_share() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Act>| {
+        notes.note(numbers(&hand));
+        hand.settle_each(|op| Verdict::Done(op.n))
+    });
+    let (mut engine, mut producer) = stepped(acting(act));
+    // Entity 7: A1, B2, A3; the others have something for A alone.
+    for (key, n, entity) in [(1, 1, 7), (1, 10, 8), (2, 2, 7), (1, 3, 7), (1, 11, 9), (1, 12, 8)] {
+        producer.push(Op::new(key, n).of(entity)).expect("room");
+    }
+    run_out(&mut engine);
+    let calls = book.take();
+    let at = |n: i64| calls.iter().position(|call| call.contains(&n)).expect("it was handled");
+    assert!(at(1) < at(2) && at(2) < at(3), "{calls:?}");
+    assert_eq!((at(10), at(11), at(12)), (at(1), at(1), at(1)), "{calls:?}");
+    assert_eq!(calls.len(), 3, "{calls:?}");
+    at_rest(engine);
+}
+
+#[test]
+fn a_retry_holds_its_entity_alone() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Act>| {
+        let first = hand.attempt(0) == 1;
+        hand.settle_each(|op| {
+            if op.n == 1 && first {
+                return Verdict::Retry("again");
+            }
+            notes.note(op.n);
+            Verdict::Done(0)
+        })
+    });
+    let (mut engine, mut producer) = stepped(acting(act).retry(punctual(2)));
+    for (key, n, entity) in [(1, 1, 7), (1, 2, 8), (1, 3, 7), (2, 4, 7), (2, 5, 8)] {
+        producer.push(Op::new(key, n).of(entity)).expect("room");
+    }
+    producer.flush().expect("room");
+    engine.settle();
+    assert_eq!(book.take(), [2, 5]);
+    run_out(&mut engine);
+    assert_eq!(book.take(), [1, 3, 4]);
+    let last = at_rest(engine);
+    assert!(last.triggers[Trigger::Retry.index()] > 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn effects_on_an_entity_come_in_the_order_of_its_pushes(
+        ops in prop::collection::vec((0..4_u64, 0..5_u64, 0..8_u8, 0..6_u8), 1..120),
+    ) {
+        for sizing in sizings() {
+            let book = Book::new();
+            let notes = book.clone();
+            let act = handling(move |hand: Hand<'_, Act>| {
+                let attempts: Vec<_> =
+                    (0..hand.len()).map(|at| (hand.items()[at].n, hand.attempt(at))).collect();
+                hand.settle_each(|op| {
+                    let (_, attempt) =
+                        attempts.iter().find(|(n, _)| *n == op.n).expect("it is of the batch");
+                    // The weight says how often it is to be tried, and whether it fails then.
+                    if op.weight < 3 && *attempt <= op.weight {
+                        return Verdict::Retry("again");
+                    }
+                    notes.note((op.entity, op.n));
+                    if op.weight == 5 { Verdict::Failed("bad") } else { Verdict::Done(0) }
+                })
+            });
+            let (mut engine, mut producer) = stepped(acting(act).sizing(sizing).retry(punctual(4)));
+            for (n, &(key, entity, verdict, turn)) in ops.iter().enumerate() {
+                let op = Op::new(key, n as i64).of(entity).weighing(verdict.into());
+                producer.push(op).expect("room");
+                if turn == 0 {
+                    engine.settle();
+                }
+            }
+            run_out(&mut engine);
+            let effects = book.take();
+            prop_assert_eq!(effects.len(), ops.len());
+            for entity in 0..5 {
+                let of_it: Vec<_> =
+                    effects.iter().filter(|(of, _)| *of == Some(entity)).map(|(_, n)| *n).collect();
+                prop_assert!(of_it.is_sorted(), "{}: {:?}", sizing, of_it);
+            }
+            prop_assert_eq!(at_rest(engine).accepted, ops.len() as u64);
+        }
+    }
+}

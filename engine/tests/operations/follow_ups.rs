@@ -1,0 +1,133 @@
+//! Follow-ups run before everything that waits for their key.
+
+use engine::{EmitError, Verdict};
+
+use crate::scene::{Book, Hand, Op, acting, at_rest, handling, run_out, sizings, stepped};
+
+#[test]
+fn what_an_item_emits_runs_before_what_waits_in_its_order_under_every_sizing() {
+    for sizing in sizings() {
+        let book = Book::new();
+        let notes = book.clone();
+        let act = handling(move |hand: Hand<'_, Op>| {
+            hand.settle_each_with(|op, follow_ups| {
+                notes.note(op.n);
+                if op.n == 10 || op.n == 11 {
+                    follow_ups.emit(Op::new(op.key, op.n * 10)).expect("room");
+                    follow_ups.emit(Op::new(op.key, op.n * 10 + 1)).expect("room");
+                }
+                Verdict::Done(0)
+            })
+        });
+        let (mut engine, mut producer) = stepped(acting(act).sizing(sizing).follow_ups(4, 2));
+        for n in [9, 10, 11, 12] {
+            producer.push(Op::new(1, n)).expect("room");
+        }
+        run_out(&mut engine);
+        assert_eq!(book.take(), [9, 10, 100, 101, 11, 110, 111, 12], "{sizing}");
+        let last = at_rest(engine);
+        assert_eq!((last.accepted, last.follow_ups, last.done), (8, 4, 8), "{sizing}");
+    }
+}
+
+#[test]
+fn follow_ups_count_only_if_their_item_is_done() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        hand.settle_each_with(|op, follow_ups| {
+            notes.note(op.n);
+            if op.n < 3 {
+                follow_ups.emit(Op::new(1, 100 + op.n)).expect("room");
+            }
+            match op.n {
+                0 => Verdict::Failed("bad"),
+                1 => Verdict::Retry("again"),
+                2 => crate::scene::panic_quietly(),
+                _ => Verdict::Done(0),
+            }
+        })
+    });
+    let (mut engine, mut producer) = stepped(acting(act).follow_ups(1, 1));
+    for n in 0..4 {
+        producer.push(Op::new(1, n)).expect("room");
+    }
+    run_out(&mut engine);
+    assert_eq!(book.take(), [0, 1, 2, 3]);
+    let last = at_rest(engine);
+    assert_eq!((last.accepted, last.follow_ups), (4, 0));
+}
+
+#[test]
+fn a_follow_up_past_a_limit_comes_back_with_the_reason() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        hand.settle_each_with(|op, follow_ups| {
+            for n in 1..=4 {
+                match follow_ups.emit(Op::new(1, op.n * 10 + n)) {
+                    Ok(()) => {}
+                    Err(EmitError::TooMany(op)) => notes.note(("too many", op.n)),
+                    Err(EmitError::TooDeep(op)) => notes.note(("too deep", op.n)),
+                    Err(EmitError::KeyFull(op)) => notes.note(("key full", op.n)),
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            Verdict::Done(0)
+        })
+    });
+    let (mut engine, mut producer) = stepped(acting(act.clone()).follow_ups(3, 1));
+    producer.push(Op::new(1, 1)).expect("room");
+    run_out(&mut engine);
+    let back = book.take();
+    assert_eq!(back[0], ("too many", 14));
+    assert_eq!(back.len(), 1 + 3 * 4);
+    assert!(back[1..].iter().all(|(why, _)| *why == "too deep"), "{back:?}");
+    assert_eq!(at_rest(engine).accepted, 4);
+
+    let (mut engine, mut producer) = stepped(acting(act).follow_ups(9, 1).key_items_max(3));
+    producer.push(Op::new(1, 1)).expect("room");
+    run_out(&mut engine);
+    assert_eq!(book.take()[..2], [("key full", 13), ("key full", 14)]);
+    assert_eq!(at_rest(engine).accepted, 3);
+}
+
+#[test]
+fn a_follow_up_without_follow_ups_or_for_another_shard_comes_back() {
+    let act = handling(|hand: Hand<'_, Op>| {
+        hand.settle_each_with(|_, follow_ups| {
+            let back = follow_ups.emit(Op::new(1, 2));
+            assert!(matches!(back, Err(EmitError::NotSetUp(_))));
+            Verdict::Done(0)
+        })
+    });
+    let (mut engine, mut producer) = stepped(acting(act));
+    producer.push(Op::new(1, 1)).expect("room");
+    run_out(&mut engine);
+    assert_eq!(at_rest(engine).done, 1);
+
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        hand.settle_each_with(|op, follow_ups| {
+            if op.n == 0 {
+                for key in 0..32 {
+                    match follow_ups.emit(Op::new(key, 1)) {
+                        Ok(()) => notes.note(true),
+                        Err(EmitError::NotHere(_)) => notes.note(false),
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+            }
+            Verdict::Done(0)
+        })
+    });
+    let builder = acting(act).shards(engine::Shards::Count(2)).follow_ups(32, 1);
+    let (mut engine, mut producer) = stepped(builder);
+    producer.push(Op::new(1, 0)).expect("room");
+    run_out(&mut engine);
+    let taken = book.take();
+    let here = taken.iter().filter(|here| **here).count();
+    assert!(here > 0 && here < 32, "{taken:?}");
+    assert_eq!(at_rest(engine).done, 1 + here as u64);
+}

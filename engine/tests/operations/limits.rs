@@ -1,0 +1,81 @@
+//! Limits by key, by time and by weight.
+
+use std::time::Duration;
+
+use engine::{Oversize, PushError, Trigger, Verdict};
+
+use crate::scene::{
+    Book, EXPIRES, Hand, Op, WEIGHS, acting, at_rest, handling, numbers, run_out, stepped,
+};
+
+#[test]
+fn a_key_takes_exactly_as_many_items_as_it_may() {
+    for most in [1, 2, 7, 50] {
+        let act = handling(|hand: Hand<'_, Op>| hand.settle_each(|op| Verdict::Done(op.n)));
+        let (mut engine, mut producer) = stepped(acting(act).key_items_max(most));
+        for n in 0..60 {
+            producer.push(Op::new(1, n)).expect("room");
+            producer.push(Op::new(2 + n as u64 % 30, n)).expect("room");
+        }
+        run_out(&mut engine);
+        let last = at_rest(engine);
+        let others = 60 - 30 * u64::from(2_u32.saturating_sub(most));
+        assert_eq!(last.done, u64::from(most) + others, "{most}");
+        assert_eq!(last.key_full, last.failed);
+    }
+}
+
+#[test]
+fn an_item_expires_wherever_it_waits_and_never_reaches_its_handler() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Op<EXPIRES>>| {
+        notes.note(numbers(&hand));
+        hand.settle_each(|op| Verdict::Done(op.n))
+    });
+    let (mut engine, mut producer) = stepped(acting(act));
+    let ms = Duration::from_millis;
+    for (n, lives) in [(1, ms(2)), (2, ms(900)), (3, ms(4))] {
+        producer.push(Op::new(1, n).living(lives)).expect("room");
+    }
+    engine.settle();
+    engine.advance(ms(6));
+    engine.settle();
+    assert_eq!(engine.snapshot().expired, 2, "at once, not at the hand-over");
+    run_out(&mut engine);
+    assert_eq!(book.take(), [[2]]);
+    // In its lane already.
+    producer.push(Op::new(1, 4).living(ms(1))).expect("room");
+    engine.advance(ms(5));
+    run_out(&mut engine);
+    let last = at_rest(engine);
+    assert_eq!((last.expired, last.failed), (3, 3));
+}
+
+#[test]
+fn a_weight_is_looked_at_before_an_item_joins_and_one_too_heavy_goes_alone() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Op<WEIGHS>>| {
+        notes.note((hand.items().iter().map(|op| op.weight).collect::<Vec<_>>(), hand.trigger()));
+        hand.settle_each(|op| Verdict::Done(op.n))
+    });
+    let (mut engine, mut producer) = stepped(acting(act.clone()).batch_weight_max(10));
+    for weight in [4, 6, 1, 25, 3, 8] {
+        producer.push(Op::new(1, 0).weighing(weight)).expect("room");
+    }
+    run_out(&mut engine);
+    let calls = book.take();
+    let weights: Vec<_> = calls.iter().map(|(weights, _)| weights.clone()).collect();
+    assert_eq!(weights, [vec![4, 6], vec![1], vec![25], vec![3], vec![8]], "{calls:?}");
+    assert!(calls[..4].iter().all(|(_, trigger)| *trigger == Trigger::Weight), "{calls:?}");
+    at_rest(engine);
+
+    let builder = acting(act).batch_weight_max(10).oversize(Oversize::Refused);
+    let (engine, mut producer) = stepped(builder);
+    match producer.push(Op::new(1, 5).weighing(11)) {
+        Err(PushError::TooHeavy(op)) => assert_eq!(op.n, 5),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(at_rest(engine).accepted, 0);
+}

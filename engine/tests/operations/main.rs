@@ -1,0 +1,15 @@
+//! What the operations promise, promise by promise, through the engine's public face: calls, retries,
+//! isolation, entities, routes, follow-ups, detached batches, limits, control.
+//!
+//! Each test ends with [`scene::at_rest`], which asserts that everything accepted was settled once.
+
+mod calls;
+mod detached;
+mod entities;
+mod follow_ups;
+mod isolation;
+mod limits;
+mod pauses;
+mod retry;
+mod routing;
+mod scene;
