@@ -36,15 +36,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             return;
         }
         if T::ENTITIES {
-            let head = self.domains[domain].head;
-            let returns =
-                self.nodes.get(head).is_some_and(|node| node.slip.tried || node.slip.depth > 0);
+            let returns = self.returns_first(domain);
             self.recount_domain(domain);
-            if let Some(key) = self.promote(domain)
-                && returns
-            {
-                self.seal(key, trigger);
-            }
+            self.promote(domain, returns.then_some(trigger));
         } else if let Some(key) = self.keys.find(self.domains[domain].hash) {
             self.recount_key(key);
             self.queue(key);

@@ -211,11 +211,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
         self.domains[domain].behind -= u32::from(!listed);
     }
 
-    /// The first items of a free entity, as far as they have one key, into that key's list.
-    pub(super) fn promote(&mut self, domain: At) -> Option<At> {
+    /// The first items of a free entity, as far as they have one key, into that key's list. With a
+    /// `trigger` they go at once.
+    pub(super) fn promote(&mut self, domain: At, trigger: Option<Trigger>) {
         let first = self.domains[domain].head;
         if self.domains[domain].is_held() || first == NOWHERE {
-            return None;
+            return;
         }
         let key = self.nodes[first].key;
         let mut at = first;
@@ -228,10 +229,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             }
             at = self.nodes[at].chain_after;
         }
-        if flushed {
-            self.seal(key, Trigger::Flush);
+        if let Some(trigger) = trigger.or(flushed.then_some(Trigger::Flush)) {
+            self.seal(key, trigger);
         }
-        Some(key)
     }
 
     /// All items of an entity out of their keys' lists.

@@ -341,19 +341,15 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let mut touched = std::mem::take(&mut self.touched);
         for hash in touched.drain(..) {
             let Some(domain) = self.domains.find(hash) else { continue };
-            let returns = self.fronts_of(domain);
-            if let Some(key) = self.promote(domain)
-                && returns
-            {
-                self.seal(key, trigger);
-            }
+            let returns = self.returns_first(domain);
+            self.promote(domain, returns.then_some(trigger));
             self.domains.forget_if_idle(domain);
         }
         self.touched = touched;
     }
 
     /// Whether what comes next of an entity must not linger: a follow-up, or what a handler has seen.
-    fn fronts_of(&self, domain: At) -> bool {
+    pub(super) fn returns_first(&self, domain: At) -> bool {
         let head = self.domains[domain].head;
         self.nodes.get(head).is_some_and(|node| node.slip.tried || node.slip.depth > 0)
     }

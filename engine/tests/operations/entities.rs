@@ -4,8 +4,8 @@ use engine::{Trigger, Verdict};
 use proptest::prelude::*;
 
 use crate::scene::{
-    Book, ENTITIES, Hand, LINGER, Op, acting, at_rest, handling, numbers, punctual, run_out,
-    sizings, stepped,
+    Book, ENTITIES, Hand, Op, acting, at_rest, handling, numbers, punctual, run_out, sizings,
+    stepped,
 };
 
 type Act = Op<ENTITIES>;
