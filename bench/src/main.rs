@@ -20,6 +20,7 @@ mod claims;
 mod contest;
 mod cores;
 mod engine;
+mod entities;
 mod fault;
 mod formation;
 mod gaps;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Command::Group(contests) => tournament::run(&["group"], &contests, None),
         Command::Wheel(contests) => tournament::run(&["wheel"], &contests, None),
         Command::Engine(contests) => tournament::run(&["engine"], &contests, None),
+        Command::Entities(contests) => tournament::run(&["entities"], &contests, None),
         Command::Formation(contests) => tournament::run(&["formation"], &contests, None),
         Command::Claims(contests) => tournament::run(&["claims"], &contests, None),
         Command::Load(contests) => tournament::run(&["load"], &contests, None),

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Wheel(Contests),
     /// End to end: producers, shards, a trivial handler that reads every byte.
     Engine(Contests),
+    /// How many handler calls order by entity takes, against a flush at every change.
+    Entities(Contests),
     /// How long bursts, wake-ups and deadlines take, as distributions.
     Formation(Contests),
     /// Each of the promised gains, with handlers that have a price.
@@ -131,9 +133,17 @@ mod tests {
 
     #[test]
     fn every_workload_and_compare_take_the_same_options() {
-        for workload in
-            ["ring", "group", "wheel", "engine", "formation", "claims", "load", "compare"]
-        {
+        for workload in [
+            "ring",
+            "group",
+            "wheel",
+            "engine",
+            "entities",
+            "formation",
+            "claims",
+            "load",
+            "compare",
+        ] {
             let arguments = ["bench", workload, "--quick", "--only", "x", "--json", "a", "--list"];
             assert!(Options::try_parse_from(arguments).is_ok(), "{workload}");
         }

@@ -14,6 +14,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     Workload { name: "group", cells: crate::group::cells },
     Workload { name: "wheel", cells: crate::wheel::cells },
     Workload { name: "engine", cells: crate::engine::cells },
+    Workload { name: "entities", cells: crate::entities::cells },
     Workload { name: "formation", cells: crate::formation::cells },
     Workload { name: "claims", cells: crate::claims::cells },
     Workload { name: "load", cells: crate::load::cells },

@@ -1,11 +1,13 @@
 //! Everything once more with a plain loop, and a comparison row by row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
-use crate::flight::{Flight, Names};
+use crate::change::Order;
+use crate::flight::{Flight, Name, Names};
+use crate::tables::is_taken;
 
 /// Differences that are kept to be shown.
 const SHOWN: usize = 10;
@@ -32,22 +34,40 @@ impl Differences {
     }
 }
 
-/// Recomputes the three tables from `flights` and compares them with those in `db`.
+/// Recomputes the three tables from `flights` and compares them with those in `db`. Flights that the tables
+/// must refuse are expected nowhere. In the order of aircraft, each row must be the leg that it is of its
+/// aircraft, and each aircraft must be where its last flight went, by its own row.
 pub(crate) fn check(
     db: &Connection,
     flights: &[Flight],
     names: &Names,
+    order: Order,
 ) -> rusqlite::Result<Differences> {
+    let flights: Vec<_> = flights.iter().copied().filter(is_taken).collect();
+    let flights = flights.as_slice();
+    let by_aircraft = order == Order::Aircraft;
+    let mut legs: HashMap<Name, i64> = HashMap::new();
+    let mut row = |flight: &Flight| {
+        let mut row = flight_row(flight, names);
+        if by_aircraft {
+            row.push(flight.tailnum.map_or(Value::Null, |tailnum| {
+                let leg = legs.entry(tailnum).or_default();
+                *leg += 1;
+                Value::Integer(*leg)
+            }));
+        }
+        row
+    };
     let mut differences = Differences::default();
+    compare(db, "flights", "seq", flights.iter().map(&mut row), &mut differences)?;
+    compare(db, "carriers", "carrier", carriers(flights, names).into_iter(), &mut differences)?;
     compare(
         db,
-        "flights",
-        "seq",
-        flights.iter().map(|flight| flight_row(flight, names)),
+        "aircraft",
+        "tailnum",
+        aircraft(flights, names, order).into_iter(),
         &mut differences,
     )?;
-    compare(db, "carriers", "carrier", carriers(flights, names).into_iter(), &mut differences)?;
-    compare(db, "aircraft", "tailnum", aircraft(flights, names).into_iter(), &mut differences)?;
     Ok(differences)
 }
 
@@ -175,14 +195,15 @@ fn carriers(flights: &[Flight], names: &Names) -> Vec<Vec<Value>> {
     carriers.into_iter().map(row).collect()
 }
 
-fn aircraft(flights: &[Flight], names: &Names) -> Vec<Vec<Value>> {
+fn aircraft(flights: &[Flight], names: &Names, order: Order) -> Vec<Vec<Value>> {
     #[derive(Default)]
-    struct Aircraft {
+    struct Aircraft<'f> {
+        last: Option<&'f Flight>,
         flights: i64,
         arr_delay_sum: i64,
         miles: i64,
     }
-    let mut aircraft: BTreeMap<&str, Aircraft> = BTreeMap::new();
+    let mut aircraft: BTreeMap<&str, Aircraft<'_>> = BTreeMap::new();
     for flight in flights {
         let Some(tailnum) = flight.tailnum else { continue };
         let aircraft = aircraft.entry(names.text(tailnum)).or_default();
@@ -191,14 +212,20 @@ fn aircraft(flights: &[Flight], names: &Names) -> Vec<Vec<Value>> {
             aircraft.arr_delay_sum += i64::from(delay);
         }
         aircraft.miles += i64::from(flight.distance);
+        aircraft.last = Some(flight);
     }
-    let row = |(name, aircraft): (&str, Aircraft)| {
-        vec![
+    let row = |(name, aircraft): (&str, Aircraft<'_>)| {
+        let mut row = vec![
             Value::Text(name.to_owned()),
             Value::Integer(aircraft.flights),
             Value::Integer(aircraft.arr_delay_sum),
             Value::Integer(aircraft.miles),
-        ]
+        ];
+        if let (Order::Aircraft, Some(last)) = (order, aircraft.last) {
+            row.push(Value::Integer(last.seq));
+            row.push(Value::Text(names.text(last.dest).to_owned()));
+        }
+        row
     };
     aircraft.into_iter().map(row).collect()
 }

@@ -109,7 +109,7 @@ pub(crate) fn compare(
     watch: &mut dyn FnMut(&str),
 ) -> Result<Option<Comparison>, CompareError> {
     let give_up = Instant::now() + within;
-    let batched_row_s = main.elapsed.as_secs_f64() / main.snapshot.done.max(1) as f64;
+    let batched_row_s = main.elapsed.as_secs_f64() / main.pushed.max(1) as f64;
     watch("comparing with one transaction a row: a trial");
     let Some(single_row_s) = bench.trial()? else { return Ok(None) };
     let left = give_up.saturating_duration_since(Instant::now());
@@ -219,21 +219,24 @@ impl Bench<'_> {
 
     fn replay(&self, rows: usize, sizing: Sizing) -> Result<Option<Replay>, CompareError> {
         let temporary = Temporary::beside(self.beside, "compare")?;
-        let settings = Settings { sizing, ..self.settings.clone() };
+        let settings = Settings { sizing, dead_letters: false, ..self.settings.clone() };
         let mut unwatched = |_: &Snapshot| {};
         let outcome = job::run(
             &self.flights[..rows],
             self.names,
             temporary.path(),
             &settings,
+            None,
             self.stop,
             &mut unwatched,
         )?;
         if outcome.interrupted {
             return Ok(None);
         }
-        if outcome.snapshot.done != rows as u64 {
-            return Err(CompareError::Incomplete { rows, stored: outcome.snapshot.done });
+        let stored = outcome.pushed.saturating_sub(outcome.failures.count);
+        let items = settings.order.items(&self.flights[..rows]);
+        if outcome.snapshot.done != items {
+            return Err(CompareError::Incomplete { rows, stored });
         }
         Ok(Some(Replay {
             seconds: outcome.elapsed.as_secs_f64(),

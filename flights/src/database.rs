@@ -29,6 +29,14 @@ pub(crate) enum TargetError {
         /// What it is.
         why: String,
     },
+    /// Dead letters can't go there. It was not touched.
+    #[error("{}: {why}; it was not touched, choose another file with --dead-letters", path.display())]
+    Letters {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        why: String,
+    },
     /// Another process has it open.
     #[error("{}: another process is using it", .0.display())]
     InUse(PathBuf),

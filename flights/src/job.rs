@@ -2,19 +2,23 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use engine::{
-    Builder, Cost, Engine, Handler, Producer, ProducerError, Shards, ShutdownError, Sizing,
-    Snapshot, StartError,
+    Builder, Cost, DeadLetter, Engine, Handler, Producer, ProducerError, Retry, Shards,
+    ShutdownError, Sizing, Snapshot, StartError,
 };
-use sinks::sqlite::{Durability, Options as SinkOptions, Sqlite};
+use sinks::SinkError;
+use sinks::sqlite::{Durability, OpenError, Options as SinkOptions, Sqlite, Writer};
 
+use crate::change::{Brings, Order};
 use crate::flight::{Flight, Names};
-use crate::tables::{APPLICATION_ID, Failures, FlightWriter, Ledger};
+use crate::ledger::{Failures, Ledger};
+use crate::letters::{Letters, Reason};
+use crate::tables::{APPLICATION_ID, ChangeWriter, FlightWriter};
 
 /// Rows that wait between a producer and a shard. Enough to see that the shard is behind, and little
 /// enough that an interrupted run of single rows has drained soon.
@@ -26,6 +30,9 @@ const DRAIN_ITEMS: usize = 4_096;
 
 /// A shard of several waits for the file while the others write, which is what they do all the time.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The same where an item is tried more than once: the wait between the attempts comes on top.
+const BUSY_TIMEOUT_TRIED: Duration = Duration::from_secs(1);
 
 /// If no row is settled for so long, none will be: longer than a shard may wait for the file.
 const NOTHING_HAPPENS: Duration = Duration::from_secs(180);
@@ -51,6 +58,19 @@ pub(crate) struct Settings {
     pub flush_after: Duration,
     /// What a commit waits for.
     pub durability: Durability,
+    /// What stands in order.
+    pub order: Order,
+    /// How often an item is tried that the database did not take.
+    pub attempts: u32,
+    /// Rows that are not stored are written to a file.
+    pub dead_letters: bool,
+}
+
+impl Settings {
+    /// Whether the engine keeps queues, and has dead letters to tell of.
+    fn is_queued(&self) -> bool {
+        self.order == Order::Aircraft || self.attempts > 1 || self.dead_letters
+    }
 }
 
 /// Set once, by Ctrl-C.
@@ -77,7 +97,9 @@ pub(crate) struct Outcome {
     pub snapshot: Snapshot,
     /// From the first push to the last commit.
     pub elapsed: Duration,
-    /// Rows that came after a later one of their carrier.
+    /// Flights that were pushed, whatever became of them.
+    pub pushed: u64,
+    /// Rows that came after a later one of their carrier; or of their aircraft, if that is the order.
     pub out_of_order: u64,
     /// Rows that were not stored.
     pub failures: Failures,
@@ -126,6 +148,24 @@ pub(crate) fn deal(flights: &[Flight], names: &Names, producers: usize) -> Vec<u
     producer_of
 }
 
+/// Which producer pushes which flight.
+enum Dealt {
+    ByCarrier(Vec<usize>),
+    /// Of so many producers, each aircraft has one, and so have all that are unknown.
+    ByAircraft(usize),
+}
+
+impl Dealt {
+    fn producer_of(&self, flight: &Flight) -> usize {
+        match self {
+            Self::ByCarrier(producers) => producers[flight.carrier.index()],
+            Self::ByAircraft(producers) => {
+                flight.tailnum.map_or(0, |tailnum| tailnum.index() % producers)
+            }
+        }
+    }
+}
+
 /// Whether an engine can be made as `settings` say, before any file is touched.
 ///
 /// # Errors
@@ -134,92 +174,153 @@ pub(crate) fn deal(flights: &[Flight], names: &Names, producers: usize) -> Vec<u
 pub(crate) fn plan(settings: &Settings) -> Result<(), StartError> {
     // The names and the place are looked at by the factory alone, which a plan doesn't call.
     let ledger = Arc::new(Ledger::new());
-    builder(&Arc::default(), Path::new(""), settings, &ledger).plan().map(drop)
+    let (names, db) = (Arc::default(), Path::new(""));
+    match settings.order {
+        Order::Carrier => builder(&names, db, settings, &ledger, FlightWriter::new).plan(),
+        Order::Aircraft => builder(&names, db, settings, &ledger, ChangeWriter::new).plan(),
+    }
+    .map(drop)
 }
 
-/// Runs `flights` through an engine into a new database at `db`. `watch` is shown the engine's state now
-/// and then.
+/// Runs `flights` through an engine into a new database at `db`; what is not stored goes to `letters`.
+/// `watch` is shown the engine's state now and then.
 pub(crate) fn run(
     flights: &[Flight],
     names: &Arc<Names>,
     db: &Path,
     settings: &Settings,
+    letters: Option<Letters>,
     stop: &Stop,
     watch: &mut dyn FnMut(&Snapshot),
 ) -> Result<Outcome, JobError> {
-    let ledger = Arc::new(Ledger::new());
-    let engine = builder(names, db, settings, &ledger).start()?;
-    let producer_of = deal(flights, names, settings.producers);
-    let producers =
-        (0..settings.producers).map(|_| engine.producer()).collect::<Result<Vec<_>, _>>()?;
-    // Only now: a database was opened and threads were started, which is no storing.
-    ledger.begin();
-    thread::scope(|scope| {
-        let (ended, ends) = channel::<()>();
-        let ledger = &ledger;
-        for (number, producer) in producers.into_iter().enumerate() {
-            let ended = ended.clone();
-            let own = flights.iter().filter({
-                let producer_of = &producer_of;
-                move |flight| producer_of[flight.carrier.index()] == number
-            });
-            let goes_on = || !stop.is_set() && !ledger.in_trouble();
-            scope.spawn(move || {
-                push_all(producer, own, goes_on);
-                drop(ended);
-            });
-        }
-        drop(ended);
-        while let Err(RecvTimeoutError::Timeout) = ends.recv_timeout(LOOK_EVERY) {
-            watch(&engine.snapshot());
-        }
+    let ledger = Arc::new(match settings.is_queued() {
+        true => Ledger::of_queues(letters, names),
+        false => Ledger::new(),
     });
-    let snapshot = settle(engine, watch)?;
-    let interrupted = stop.is_set() && snapshot.accepted < flights.len() as u64;
-    Ok(Outcome {
-        snapshot,
-        elapsed: ledger.elapsed(),
-        out_of_order: ledger.out_of_order(),
-        failures: ledger.failures(),
-        interrupted,
-    })
+    let job = Job { flights, settings, ledger: &ledger, stop };
+    match settings.order {
+        Order::Carrier => {
+            let dealt = Dealt::ByCarrier(deal(flights, names, settings.producers));
+            job.run(builder(names, db, settings, &ledger, FlightWriter::new), &dealt, watch)
+        }
+        Order::Aircraft => {
+            let dealt = Dealt::ByAircraft(settings.producers);
+            job.run(builder(names, db, settings, &ledger, ChangeWriter::new), &dealt, watch)
+        }
+    }
 }
 
-fn builder(
+/// One run, whatever its items are.
+struct Job<'j> {
+    flights: &'j [Flight],
+    settings: &'j Settings,
+    ledger: &'j Ledger,
+    stop: &'j Stop,
+}
+
+impl Job<'_> {
+    fn run<H>(
+        &self,
+        builder: Builder<H>,
+        dealt: &Dealt,
+        watch: &mut dyn FnMut(&Snapshot),
+    ) -> Result<Outcome, JobError>
+    where
+        H: Handler<Item: Brings>,
+    {
+        let Self { flights, settings, ledger, stop } = *self;
+        let engine = builder.start()?;
+        let producers =
+            (0..settings.producers).map(|_| engine.producer()).collect::<Result<Vec<_>, _>>()?;
+        let pushed = AtomicU64::new(0);
+        // Only now: a database was opened and threads were started, which is no storing.
+        ledger.begin();
+        thread::scope(|scope| {
+            let (ended, ends) = channel::<()>();
+            for (number, producer) in producers.into_iter().enumerate() {
+                let ended = ended.clone();
+                let own = flights.iter().filter(move |flight| dealt.producer_of(flight) == number);
+                let goes_on = || !stop.is_set() && !ledger.in_trouble();
+                let pushed = &pushed;
+                scope.spawn(move || {
+                    // Relaxed: a count, read when the thread has ended.
+                    pushed.fetch_add(push_all(producer, own, goes_on), Ordering::Relaxed);
+                    drop(ended);
+                });
+            }
+            drop(ended);
+            while let Err(RecvTimeoutError::Timeout) = ends.recv_timeout(LOOK_EVERY) {
+                watch(&engine.snapshot());
+            }
+        });
+        let snapshot = settle(engine, watch)?;
+        let pushed = pushed.into_inner();
+        Ok(Outcome {
+            snapshot,
+            elapsed: ledger.elapsed(),
+            pushed,
+            out_of_order: ledger.out_of_order(),
+            failures: ledger.failures(),
+            interrupted: stop.is_set() && pushed < flights.len() as u64,
+        })
+    }
+}
+
+/// What is lost at the end of its attempts comes to the ledger by the engine's dead letters.
+fn builder<W>(
     names: &Arc<Names>,
     db: &Path,
     settings: &Settings,
     ledger: &Arc<Ledger>,
-) -> Builder<Sqlite<FlightWriter>> {
+    writer: fn(Arc<Names>, Arc<Ledger>) -> W,
+) -> Builder<Sqlite<W>>
+where
+    W: Writer<Item: Brings>,
+{
     let options = SinkOptions::new(db)
         .application_id(APPLICATION_ID)
         .durability(settings.durability)
-        .busy_timeout(BUSY_TIMEOUT);
-    let (names, ledger) = (Arc::clone(names), Arc::clone(ledger));
-    Engine::try_builder(move |_shard| {
-        Sqlite::open(&options, FlightWriter::new(Arc::clone(&names), Arc::clone(&ledger)))
-    })
-    .shards(Shards::Count(settings.shards))
-    .lanes(settings.producers)
-    .lane_items(LANE_ITEMS)
-    .drain_items(DRAIN_ITEMS)
-    .sizing(settings.sizing)
-    .flush_after(settings.flush_after)
+        .busy_timeout(if settings.attempts > 1 { BUSY_TIMEOUT_TRIED } else { BUSY_TIMEOUT });
+    let (names, own) = (Arc::clone(names), Arc::clone(ledger));
+    let open = move |_shard| -> Result<Sqlite<W>, OpenError> {
+        Sqlite::open(&options, writer(Arc::clone(&names), Arc::clone(&own)))
+    };
+    let builder = Engine::try_builder(open)
+        .shards(Shards::Count(settings.shards))
+        .lanes(settings.producers)
+        .lane_items(LANE_ITEMS)
+        .drain_items(DRAIN_ITEMS)
+        .sizing(settings.sizing)
+        .flush_after(settings.flush_after);
+    if !settings.is_queued() {
+        return builder;
+    }
+    let ledger = Arc::clone(ledger);
+    builder.retry(Retry::attempts(settings.attempts)).dead_letters(
+        move |letter: DeadLetter<'_, W::Item, SinkError>| {
+            let DeadLetter { item, id, attempts, error, .. } = letter;
+            ledger.lost(&item, Reason { id: Some(id), attempts, error });
+        },
+    )
 }
 
-/// Pushes until the rows end, the engine closes, or there is a reason to stop.
-fn push_all<'f, R, E>(
-    mut producer: Producer<Flight, R, E>,
+/// Pushes until the flights end, the engine closes, or there is a reason to stop, and says how many flights
+/// it pushed. All that a flight brings is pushed, or nothing.
+fn push_all<'f, T: Brings, R, E>(
+    mut producer: Producer<T, R, E>,
     flights: impl Iterator<Item = &'f Flight>,
     goes_on: impl Fn() -> bool,
-) {
+) -> u64 {
+    let mut pushed = 0;
     for flight in flights {
-        if !goes_on() || producer.push(*flight).is_err() {
+        if !goes_on() || T::all_of(*flight).any(|item| producer.push(item).is_err()) {
             break;
         }
+        pushed += 1;
     }
     // The last rows have nobody to wait for. If the engine has closed, nothing waits.
     let _ = producer.flush();
+    pushed
 }
 
 /// Waits until all that was accepted is settled, and ends the engine.
@@ -244,6 +345,8 @@ fn settle<H: Handler>(
 
 #[cfg(test)]
 mod tests {
+    use engine::testing::Stepped;
+
     use super::*;
     use crate::input::Input;
 
@@ -269,8 +372,14 @@ mod tests {
             producers: 1,
             flush_after: Duration::from_micros(1),
             durability: Durability::Off,
+            order: Order::Carrier,
+            attempts: 1,
+            dead_letters: false,
         };
-        assert!(plan(&settings).is_ok());
+        for order in [Order::Carrier, Order::Aircraft] {
+            settings.order = order;
+            assert!(plan(&settings).is_ok());
+        }
         settings.flush_after = Duration::from_nanos(1);
         assert!(matches!(plan(&settings), Err(StartError::Setting { .. })));
     }
@@ -281,5 +390,78 @@ mod tests {
         assert!(!stop.is_set());
         assert!(!stop.set());
         assert!(stop.set() && stop.is_set());
+    }
+
+    /// Three rows of one carrier, and a database that somebody else has locked.
+    struct Locked {
+        folder: tempfile::TempDir,
+        engine: Stepped<Sqlite<FlightWriter>>,
+        ledger: Arc<Ledger>,
+        other: rusqlite::Connection,
+    }
+
+    impl Locked {
+        fn new(attempts: u32) -> Self {
+            let input = Input::read(None, None).unwrap();
+            let (folder, names) = (tempfile::tempdir().unwrap(), Arc::new(input.names));
+            let db = folder.path().join("x.db");
+            let letters = Letters::create(&folder.path().join("dead.jsonl")).unwrap();
+            let ledger = Arc::new(Ledger::of_queues(Some(letters), &names));
+            let settings = Settings {
+                sizing: Sizing::Fixed(3),
+                shards: 1,
+                producers: 1,
+                flush_after: Duration::from_millis(10),
+                durability: Durability::Off,
+                order: Order::Carrier,
+                attempts,
+                dead_letters: true,
+            };
+            let made = builder(&names, &db, &settings, &ledger, FlightWriter::new);
+            let engine = Stepped::new(made).unwrap();
+            let mut producer = engine.producer().unwrap();
+            for flight in input.flights.iter().filter(|flight| flight.carrier.index() == 0).take(3)
+            {
+                producer.push(*flight).unwrap();
+            }
+            let other = rusqlite::Connection::open(&db).unwrap();
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            Self { folder, engine, ledger, other }
+        }
+
+        fn lines(&self) -> Vec<serde_json::Value> {
+            let text = std::fs::read_to_string(self.folder.path().join("dead.jsonl")).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        }
+    }
+
+    #[test]
+    fn a_locked_database_is_tried_again_and_stores_everything_in_order() {
+        let mut locked = Locked::new(2);
+        locked.engine.settle();
+        assert_eq!((locked.engine.snapshot().retries, locked.engine.snapshot().done), (3, 0));
+        assert!(!locked.ledger.in_trouble(), "an attempt is left");
+        locked.other.execute_batch("ROLLBACK").unwrap();
+        locked.engine.advance(Duration::from_secs(1));
+        locked.engine.settle();
+        assert_eq!(locked.engine.snapshot().done, 3);
+        assert_eq!((locked.ledger.failures().count, locked.ledger.out_of_order()), (0, 0));
+        assert!(locked.lines().is_empty());
+    }
+
+    #[test]
+    fn rows_whose_attempts_are_used_up_are_dead_letters_and_trouble() {
+        let mut locked = Locked::new(2);
+        locked.engine.settle();
+        locked.engine.advance(Duration::from_secs(1));
+        locked.engine.settle();
+        assert_eq!(locked.engine.snapshot().dead, 3);
+        assert!(locked.ledger.in_trouble());
+        let lines = locked.lines();
+        assert_eq!((lines.len(), locked.ledger.failures().letters), (3, 3));
+        for line in &lines {
+            assert_eq!(line["attempts"], 2);
+            assert!(line["error"].as_str().unwrap().contains("held the lock"), "{line}");
+        }
     }
 }

@@ -3,20 +3,27 @@
 //! ```text
 //! options  the command line
 //! csv      lines and fields          input    checked flights, before anything is written
-//! flight   the item                  tables   the writer: rows, and sums in the same transaction
+//! flight   the item                  change  the items of the order by aircraft
+//! ledger   what writers saw          letters  the file of rows that were lost
+//! conflicts what the order by aircraft would take without entities
+//!                                    tables   the writer: rows, and sums in the same transaction
 //! database the file: new or ours     job      producers → engine → tables
 //! compare  the same, row by row      check    the same with a plain loop
 //! progress, report, figures          what is shown
 //! ```
 
+mod change;
 mod check;
 mod compare;
+mod conflicts;
 mod csv;
 mod database;
 mod figures;
 mod flight;
 mod input;
 mod job;
+mod ledger;
+mod letters;
 mod options;
 mod progress;
 mod report;
@@ -33,11 +40,14 @@ use clap::Parser;
 use engine::StartError;
 use rusqlite::{Connection, OpenFlags};
 
+use change::Order;
 use check::{Differences, check};
 use compare::{Bench, Comparison, compare};
+use conflicts::calls_flushing_at_conflicts;
 use database::{TargetError, make_room, remove_temporaries, resolve};
 use input::{Input, InputError, Skipped};
 use job::{JobError, Outcome, Settings, Stop};
+use letters::Letters;
 use options::Options;
 use progress::Progress;
 use report::{Report, is_single};
@@ -87,7 +97,9 @@ impl From<InputError> for Failure {
 impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
         let end = match &error {
-            TargetError::Earlier(_) | TargetError::Foreign { .. } => End::Refused,
+            TargetError::Earlier(_) | TargetError::Foreign { .. } | TargetError::Letters { .. } => {
+                End::Refused
+            }
             TargetError::InUse(_) | TargetError::Database { .. } | TargetError::Io { .. } => {
                 End::Trouble
             }
@@ -133,6 +145,9 @@ fn run(options: &Options, progress: &mut Progress) -> Result<End, Failure> {
         producers: options.producers.into(),
         flush_after: options.flush_after,
         durability: options.durability,
+        order: options.order,
+        attempts: options.attempts,
+        dead_letters: options.dead_letters.is_some(),
     };
 
     // Before the last run's database goes, whatever can be known to keep this one from being stored.
@@ -141,12 +156,13 @@ fn run(options: &Options, progress: &mut Progress) -> Result<End, Failure> {
         let message = "interrupted before anything was stored; nothing was touched".to_owned();
         return Err(Failure { end: End::Interrupted, message });
     }
-    let db = prepare_place(options)?;
+    let (db, letters) = prepare_place(options)?;
 
-    progress.begin(input.flights.len() as u64, &db);
-    let outcome = job::run(&input.flights, &names, &db, &settings, &stop, &mut |snapshot| {
-        progress.look(snapshot);
-    })?;
+    progress.begin(&input.flights, settings.order, &db);
+    let outcome =
+        job::run(&input.flights, &names, &db, &settings, letters, &stop, &mut |snapshot| {
+            progress.look(snapshot);
+        })?;
     progress.stored();
 
     let whole = !outcome.interrupted && outcome.failures.count == 0;
@@ -155,7 +171,7 @@ fn run(options: &Options, progress: &mut Progress) -> Result<End, Failure> {
     }
     let (counts, differences) = read_back(&db, |reader| {
         let differences = (options.check && !outcome.interrupted)
-            .then(|| check(reader, &input.flights, &names))
+            .then(|| check(reader, &input.flights, &names, settings.order))
             .transpose()?;
         Ok((Counts::read(reader)?, differences))
     })?;
@@ -187,6 +203,9 @@ fn run(options: &Options, progress: &mut Progress) -> Result<End, Failure> {
         outcome: &outcome,
         interrupted: stop.is_set(),
         counts,
+        calls_flushing: (settings.order == Order::Aircraft && !outcome.interrupted)
+            .then(|| calls_flushing_at_conflicts(&input.flights, &settings.sizing)),
+        letters: options.dead_letters.as_ref().map(|path| path.display().to_string()),
         check: differences,
         check_left_out: options.check && outcome.interrupted,
         comparison,
@@ -213,15 +232,19 @@ fn stop_on_interrupt() -> Result<Stop, Failure> {
     Ok(stop)
 }
 
-/// The database's path, where there is no file now.
-fn prepare_place(options: &Options) -> Result<PathBuf, Failure> {
+/// The database's path, where there is no file now, and the empty file of dead letters.
+fn prepare_place(options: &Options) -> Result<(PathBuf, Option<Letters>), Failure> {
     let db = resolve(options.database())?;
     if let (None, Some(folder)) = (&options.db, db.parent()) {
         std::fs::create_dir_all(folder)
             .map_err(|error| TargetError::Io { path: folder.to_owned(), error })?;
     }
+    let letters = options.dead_letters.as_deref();
+    // Before the last run's database goes.
+    letters.map(|path| letters::look(path, &db, options.overwrite)).transpose()?;
     make_room(&db, options.overwrite)?;
-    Ok(db)
+    let letters = letters.map(Letters::create).transpose()?;
+    Ok((db, letters))
 }
 
 /// Opens the stored database to read it.

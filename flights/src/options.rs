@@ -7,6 +7,8 @@ use clap::Parser;
 use engine::{Sizing, Tiers};
 use sinks::sqlite::Durability;
 
+use crate::change::Order;
+
 const ENDS: &str = "\
 Exit codes:
   0    everything was stored (and checked, and fast enough, where that was asked for)
@@ -28,7 +30,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pub db: Option<PathBuf>,
 
-    /// Replace the database of an earlier run; any other file is never touched
+    /// Replace the database and the dead letters of an earlier run; any other file is never touched
     #[arg(long)]
     pub overwrite: bool,
 
@@ -47,6 +49,20 @@ pub(crate) struct Options {
     /// How long a row may wait for company, such as 500us, 10ms, 2s
     #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = duration)]
     pub flush_after: Duration,
+
+    /// What stands in order: carrier keeps the rows of a carrier in order, each batch with all its sums
+    /// in one transaction; aircraft keeps each aircraft's rows and updates in order, in one transaction a
+    /// table, so that between two of them a row is stored and not yet in its aircraft's sums
+    #[arg(long, value_name = "WHAT", default_value = "carrier", value_parser = order)]
+    pub order: Order,
+
+    /// How often a row is tried that the locked or full database did not take, after waits that double
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub attempts: u32,
+
+    /// A new file for the rows that are not stored: a line of JSON each, with id, attempts, error and row
+    #[arg(long, value_name = "FILE")]
+    pub dead_letters: Option<PathBuf>,
 
     /// What a commit waits for: full (the disk), normal, off
     #[arg(long, value_name = "LEVEL", default_value = "full", value_parser = durability)]
@@ -126,6 +142,13 @@ pub(crate) fn sizing_name(sizing: &Sizing) -> String {
         Sizing::Fixed(items) => format!("fixed:{items}"),
         Sizing::Tiers(_) => "tiers".into(),
     }
+}
+
+fn order(text: &str) -> Result<Order, String> {
+    [Order::Carrier, Order::Aircraft]
+        .into_iter()
+        .find(|order| order.name() == text)
+        .ok_or_else(|| "expected carrier or aircraft".to_owned())
 }
 
 fn durability(text: &str) -> Result<Durability, String> {

@@ -7,12 +7,16 @@ use std::time::{Duration, Instant};
 use engine::Snapshot;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::change::Order;
 use crate::figures::{counted, grouped};
+use crate::flight::Flight;
 
 /// A bar on a terminal, a few lines elsewhere, nothing if it shall be quiet.
 #[derive(Debug)]
 pub(crate) struct Progress {
     shown: Shown,
+    /// The word for an item.
+    noun: &'static str,
 }
 
 #[derive(Debug)]
@@ -38,7 +42,7 @@ impl Progress {
                 Shown::Bar { bar, since: None }
             }
         };
-        Self { shown }
+        Self { shown, noun: "row" }
     }
 
     /// Says what is being done.
@@ -58,19 +62,21 @@ impl Progress {
         }
     }
 
-    /// The storing of `rows` begins.
-    pub(crate) fn begin(&mut self, rows: u64, db: &Path) {
+    /// The storing of `flights` begins, which are more items than they are rows, in some orders.
+    pub(crate) fn begin(&mut self, flights: &[Flight], order: Order, db: &Path) {
+        let (rows, items) = (flights.len() as u64, order.items(flights));
+        self.noun = order.noun();
         let what = format!("storing {} into {}", counted(rows, "row"), db.display());
         match &mut self.shown {
             Shown::Nothing => {}
             Shown::Lines { total, since, .. } => {
-                *total = rows;
+                *total = items;
                 *since = Some(Instant::now());
                 line(&what);
             }
             Shown::Bar { bar, since } => {
                 bar.println(what);
-                bar.set_length(rows);
+                bar.set_length(items);
                 let style = ProgressStyle::with_template("{bar:32} {percent:>3} %  {msg}");
                 bar.set_style(style.expect("it is valid").progress_chars("█▉▊▋▌▍▎▏ "));
                 *since = Some(Instant::now());
@@ -86,13 +92,13 @@ impl Progress {
             Shown::Lines { total, next_percent, since } => {
                 let percent = settled * 100 / (*total).max(1);
                 if percent >= *next_percent && settled < *total {
-                    line(&format!("{percent} %: {}", state(snapshot, *since)));
+                    line(&format!("{percent} %: {}", state(snapshot, *since, self.noun)));
                     *next_percent = (percent / 25 + 1) * 25;
                 }
             }
             Shown::Bar { bar, since } => {
                 bar.set_position(settled);
-                bar.set_message(state(snapshot, *since));
+                bar.set_message(state(snapshot, *since, self.noun));
             }
         }
     }
@@ -115,7 +121,7 @@ impl Progress {
 }
 
 /// How far it is, how fast, and what is being collected.
-fn state(snapshot: &Snapshot, since: Option<Instant>) -> String {
+fn state(snapshot: &Snapshot, since: Option<Instant>, noun: &str) -> String {
     let settled = snapshot.settled();
     let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
     let rate = if seconds > 0.0 { settled as f64 / seconds } else { 0.0 };
@@ -123,7 +129,7 @@ fn state(snapshot: &Snapshot, since: Option<Instant>) -> String {
         1 => "1 open batch".to_owned(),
         more => format!("{} open batches", grouped(more)),
     };
-    format!("{}, {} rows/s, {open}", counted(settled, "row"), grouped(rate as u64))
+    format!("{}, {} {noun}s/s, {open}", counted(settled, noun), grouped(rate as u64))
 }
 
 /// A line that can't be written is not worth failing for.

@@ -1,10 +1,10 @@
 //! The result: as one JSON object, and as a page for people.
 
-use std::collections::BTreeMap;
+mod json;
+
 use std::fmt;
 
 use engine::{Cost, Sizing, Snapshot, Trigger};
-use serde::Serialize;
 use sinks::sqlite::Durability;
 
 use crate::check::Differences;
@@ -34,6 +34,10 @@ pub(crate) struct Report<'a> {
     pub interrupted: bool,
     /// What the tables hold.
     pub counts: Counts,
+    /// Calls that flushing at every conflict would have taken, in the order of aircraft.
+    pub calls_flushing: Option<u64>,
+    /// The file of dead letters.
+    pub letters: Option<String>,
     /// What the check found, if there was one.
     pub check: Option<Differences>,
     /// There was to be a check, and Ctrl-C came before it.
@@ -42,52 +46,6 @@ pub(crate) struct Report<'a> {
     pub comparison: Option<Comparison>,
     /// Why it could not be measured, if that failed.
     pub comparison_failed: Option<String>,
-}
-
-/// The JSON object. Times end in their unit; what was not measured is null.
-#[derive(Debug, Serialize)]
-struct Json<'a> {
-    rows_accepted: u64,
-    rows_stored: u64,
-    rows_failed: u64,
-    first_failure: Option<String>,
-    rows_skipped: u64,
-    carriers: u64,
-    aircraft: u64,
-    out_of_order: u64,
-    elapsed_s: f64,
-    rows_per_s: f64,
-    speedup_over_single: Option<f64>,
-    speedup_lower_quartile: Option<f64>,
-    speedup_upper_quartile: Option<f64>,
-    predicted_speedup: Option<f64>,
-    compared_rows: Option<usize>,
-    compared_pairs: Option<usize>,
-    compared_mean_batch: Option<f64>,
-    predicted_speedup_of_run: Option<f64>,
-    comparison_failed: Option<&'a str>,
-    formation_p50_ns: u64,
-    formation_p99_ns: u64,
-    lateness_p50_ns: u64,
-    lateness_p99_ns: u64,
-    lateness_max_ns: u64,
-    age_p50_ns: u64,
-    age_p99_ns: u64,
-    batches: u64,
-    mean_batch: f64,
-    largest_batch: u64,
-    triggers: BTreeMap<&'static str, u64>,
-    call_ns: Option<f64>,
-    item_ns: Option<f64>,
-    sizing: String,
-    shards: usize,
-    producers: usize,
-    flush_after_ns: u64,
-    durability: &'static str,
-    input: &'a str,
-    db: &'a str,
-    check_differences: Option<u64>,
-    interrupted: bool,
 }
 
 impl Report<'_> {
@@ -112,68 +70,15 @@ impl Report<'_> {
         Some(self.cost()?.speedup(self.snapshot().mean_batch()))
     }
 
+    /// Calls that order by aircraft cost less than with a flush at every conflict.
+    fn calls_saved(&self) -> Option<i64> {
+        self.calls_flushing.map(|calls| calls as i64 - self.snapshot().batches as i64)
+    }
+
     /// `true` where batches gained less than is promised.
     pub(crate) fn broke_promise(&self) -> bool {
         self.settings.durability == Durability::Full
             && self.comparison.as_ref().is_some_and(|found| found.speedup() < PROMISED_SPEEDUP)
-    }
-
-    /// One object, on one line.
-    pub(crate) fn json(&self) -> String {
-        let snapshot = self.snapshot();
-        let comparison = self.comparison.as_ref();
-        let json = Json {
-            rows_accepted: snapshot.accepted,
-            rows_stored: self.counts.flights,
-            rows_failed: snapshot.failed + snapshot.dead,
-            first_failure: self
-                .outcome
-                .failures
-                .first
-                .first()
-                .map(|(seq, error)| format!("row {seq}: {error}")),
-            rows_skipped: self.skipped,
-            carriers: self.counts.carriers,
-            aircraft: self.counts.aircraft,
-            out_of_order: self.outcome.out_of_order,
-            elapsed_s: self.outcome.elapsed.as_secs_f64(),
-            rows_per_s: self.rows_per_s(),
-            speedup_over_single: comparison.map(Comparison::speedup),
-            speedup_lower_quartile: comparison.map(|found| found.quartiles().0),
-            speedup_upper_quartile: comparison.map(|found| found.quartiles().1),
-            predicted_speedup: comparison.and_then(|found| found.predicted),
-            compared_rows: comparison.map(|found| found.rows),
-            compared_pairs: comparison.map(|found| found.ratios.len()),
-            compared_mean_batch: comparison.map(|found| found.mean_batch),
-            predicted_speedup_of_run: self.predicted_of_run(),
-            comparison_failed: self.comparison_failed.as_deref(),
-            formation_p50_ns: snapshot.formation.value_at_quantile(0.5),
-            formation_p99_ns: snapshot.formation.value_at_quantile(0.99),
-            lateness_p50_ns: snapshot.lateness.value_at_quantile(0.5),
-            lateness_p99_ns: snapshot.lateness.value_at_quantile(0.99),
-            lateness_max_ns: snapshot.lateness.max(),
-            age_p50_ns: snapshot.age.value_at_quantile(0.5),
-            age_p99_ns: snapshot.age.value_at_quantile(0.99),
-            batches: snapshot.batches,
-            mean_batch: snapshot.mean_batch(),
-            largest_batch: snapshot.batch_items.max(),
-            triggers: Trigger::ALL
-                .into_iter()
-                .map(|trigger| (trigger.name(), snapshot.triggers[trigger.index()]))
-                .collect(),
-            call_ns: self.cost().map(|cost| cost.call_ns),
-            item_ns: self.cost().map(|cost| cost.item_ns),
-            sizing: sizing_name(&self.settings.sizing),
-            shards: self.settings.shards,
-            producers: self.settings.producers,
-            flush_after_ns: u64::try_from(self.settings.flush_after.as_nanos()).unwrap_or(u64::MAX),
-            durability: self.settings.durability.name(),
-            input: self.input,
-            db: &self.db,
-            check_differences: self.check.as_ref().map(|differences| differences.count),
-            interrupted: self.interrupted,
-        };
-        serde_json::to_string(&json).expect("its keys are strings and its numbers finite")
     }
 
     fn show_batches(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,14 +88,15 @@ impl Report<'_> {
         }
         writeln!(
             f,
-            "\nBatches: {} of {:.1} rows on average; the largest had {}",
+            "\nBatches: {} of {:.1} {}s on average; the largest had {}",
             counted(snapshot.batches, "transaction"),
             snapshot.mean_batch(),
+            self.settings.order.noun(),
             grouped(snapshot.batch_items.max())
         )?;
         let sizes = distribution(snapshot);
         let most = sizes.iter().map(|size| size.batches).max().unwrap_or(1).max(1);
-        writeln!(f, "          rows   batches")?;
+        writeln!(f, "  {:>12}   batches", format!("{}s", self.settings.order.noun()))?;
         for Size { name, batches } in &sizes {
             let share = *batches as f64 / most as f64;
             writeln!(f, "  {name:>12} {:>9}  {}", grouped(*batches), bar(share, 32))?;
@@ -204,7 +110,20 @@ impl Report<'_> {
                 separator = ", ";
             }
         }
-        writeln!(f)
+        writeln!(f)?;
+        if let (Some(calls), Some(saved)) = (self.calls_flushing, self.calls_saved()) {
+            writeln!(
+                f,
+                "  Flushing at every conflict of an aircraft would take {}: {} saved.",
+                counted(calls, "call"),
+                if saved < 0 {
+                    format!("-{}", grouped(saved.unsigned_abs()))
+                } else {
+                    grouped(saved as u64)
+                }
+            )?;
+        }
+        Ok(())
     }
 
     fn show_times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -228,9 +147,10 @@ impl Report<'_> {
         if let Some(cost) = self.cost() {
             writeln!(
                 f,
-                "  A transaction costs {} and {} a row, fitted from this run's batch sizes.",
+                "  A transaction costs {} and {} a {}, fitted from this run's batch sizes.",
                 time(cost.call_ns),
-                time(cost.item_ns)
+                time(cost.item_ns),
+                self.settings.order.noun()
             )?;
         }
         Ok(())
@@ -282,10 +202,20 @@ impl Report<'_> {
     fn show_failures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failures = &self.outcome.failures;
         if failures.count > 0 {
-            writeln!(f, "\nNOT STORED: {}, the first:", counted(failures.count, "row"))?;
+            writeln!(
+                f,
+                "\nNOT STORED: {}, the first:",
+                counted(failures.count, self.settings.order.noun())
+            )?;
             for (seq, error) in &failures.first {
                 writeln!(f, "  row {seq}: {error}")?;
             }
+        }
+        if let (Some(path), true) = (&self.letters, failures.letters > 0) {
+            writeln!(f, "  {} in {path}", counted(failures.letters, "dead letter"))?;
+        }
+        if let Some(why) = &failures.letters_failed {
+            writeln!(f, "  DEAD LETTERS LOST: {why}")?;
         }
         if let Some(differences) = &self.check {
             show_check(f, differences)?;
@@ -333,7 +263,8 @@ fn show_check(f: &mut fmt::Formatter<'_>, differences: &Differences) -> fmt::Res
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { sizing, shards, producers, flush_after, durability } = self.settings;
+        let Settings { sizing, shards, producers, flush_after, durability, order, .. } =
+            self.settings;
         if self.outcome.interrupted {
             writeln!(f, "Interrupted: what had been taken was stored.")?;
         } else if self.interrupted {
@@ -358,11 +289,12 @@ impl fmt::Display for Report<'_> {
         writeln!(f, "  durability {}: {}", durability.name(), waits_for(*durability))?;
         writeln!(
             f,
-            "  {}, {}, sizing {}, flushed after {}",
+            "  {}, {}, sizing {}, flushed after {}, order by {}",
             counted(*producers as u64, "producer"),
             counted(*shards as u64, "shard"),
             sizing_name(sizing),
-            time(flush_after.as_nanos() as f64)
+            time(flush_after.as_nanos() as f64),
+            order.name()
         )?;
         self.show_batches(f)?;
         self.show_times(f)?;

@@ -5,15 +5,17 @@
 //! transaction, so the sums always hold what the rows say.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use sinks::sqlite::{WriteError, Writer};
-use sinks::{Cause, SinkError};
+use sinks::sqlite::{NotStored, WriteError, Writer};
 
 use crate::flight::{Flight, Name, Names};
+use crate::ledger::Ledger;
+
+mod by_aircraft;
+
+pub(crate) use by_aircraft::ChangeWriter;
 
 /// Marks a database as made by this program: "TGFL".
 pub(crate) const APPLICATION_ID: i32 = 0x5447_464C;
@@ -23,7 +25,7 @@ CREATE TABLE IF NOT EXISTS flights(
     seq INTEGER PRIMARY KEY, month INTEGER NOT NULL, day INTEGER NOT NULL,
     sched_dep_time INTEGER NOT NULL, dep_delay INTEGER, arr_delay INTEGER, carrier TEXT NOT NULL,
     flight INTEGER NOT NULL, tailnum TEXT, origin TEXT NOT NULL, dest TEXT NOT NULL,
-    distance INTEGER NOT NULL);
+    distance INTEGER NOT NULL, CONSTRAINT goes_elsewhere CHECK (origin <> dest));
 CREATE TABLE IF NOT EXISTS carriers(
     carrier TEXT PRIMARY KEY, flights INTEGER NOT NULL, arr_delay_sum INTEGER NOT NULL,
     arr_delay_max INTEGER, miles INTEGER NOT NULL, last_seq INTEGER NOT NULL,
@@ -34,6 +36,11 @@ CREATE TABLE IF NOT EXISTS aircraft(
 
 const INSERT_FLIGHT: &str =
     "INSERT INTO flights VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+/// Whether the table takes a flight: what its `CHECK` says, in other words.
+pub(crate) fn is_taken(flight: &Flight) -> bool {
+    flight.origin != flight.dest
+}
 
 const LAST_SEQ: &str = "SELECT last_seq FROM carriers WHERE carrier = ?1";
 
@@ -57,94 +64,6 @@ ON CONFLICT(tailnum) DO UPDATE SET
     flights = flights + excluded.flights,
     arr_delay_sum = arr_delay_sum + excluded.arr_delay_sum,
     miles = miles + excluded.miles";
-
-/// What the writers of all shards saw, for the report.
-#[derive(Debug)]
-pub(crate) struct Ledger {
-    start: OnceLock<Instant>,
-    last_commit_ns: AtomicU64,
-    out_of_order: AtomicU64,
-    trouble: AtomicBool,
-    failures: Mutex<Failures>,
-}
-
-/// Rows that were not stored.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Failures {
-    /// How many.
-    pub count: u64,
-    /// `true` if the reason lay not in a row: busy, a full disk, …. Then nothing more is pushed.
-    pub trouble: bool,
-    /// The first few, each with its reason.
-    pub first: Vec<(i64, SinkError)>,
-}
-
-impl Ledger {
-    const FAILURES_KEPT: usize = 5;
-
-    /// An empty one, whose time has not begun.
-    pub(crate) fn new() -> Self {
-        Self {
-            start: OnceLock::new(),
-            last_commit_ns: AtomicU64::new(0),
-            out_of_order: AtomicU64::new(0),
-            trouble: AtomicBool::new(false),
-            failures: Mutex::default(),
-        }
-    }
-
-    /// The first push comes now: the time begins, unless it has begun.
-    pub(crate) fn begin(&self) {
-        self.start.get_or_init(Instant::now);
-    }
-
-    /// From [`begin`](Self::begin) to the last commit; zero before the first.
-    pub(crate) fn elapsed(&self) -> Duration {
-        Duration::from_nanos(self.last_commit_ns.load(Ordering::Relaxed))
-    }
-
-    /// Rows that came after a later one of their carrier.
-    pub(crate) fn out_of_order(&self) -> u64 {
-        self.out_of_order.load(Ordering::Relaxed)
-    }
-
-    /// Rows that were not stored.
-    pub(crate) fn failures(&self) -> Failures {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// `true` once rows failed for a reason that does not lie in them: the next would fail too.
-    pub(crate) fn in_trouble(&self) -> bool {
-        self.trouble.load(Ordering::Relaxed)
-    }
-
-    // Relaxed: these are counts, read after the shards' threads have ended.
-    fn committed(&self, out_of_order: u64) {
-        self.out_of_order.fetch_add(out_of_order, Ordering::Relaxed);
-        let start = self.start.get_or_init(Instant::now);
-        let now = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.last_commit_ns.fetch_max(now, Ordering::Relaxed);
-    }
-
-    fn failed(&self, seq: i64, error: &SinkError) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.count += 1;
-        if !lies_in_the_row(error.cause()) {
-            failures.trouble = true;
-            self.trouble.store(true, Ordering::Relaxed);
-        }
-        if failures.first.len() < Self::FAILURES_KEPT {
-            failures.first.push((seq, error.clone()));
-        }
-    }
-}
-
-fn lies_in_the_row(cause: &Cause) -> bool {
-    matches!(
-        cause,
-        Cause::Constraint { .. } | Cause::TooLarge | Cause::WrongType | Cause::Refused(_)
-    )
-}
 
 /// Writes flights, carriers and aircraft; one for each shard.
 #[derive(Debug)]
@@ -293,8 +212,8 @@ impl Writer for FlightWriter {
         self.ledger.committed(self.out_of_order);
     }
 
-    fn not_stored(&mut self, flight: &Flight, error: &SinkError) {
-        self.ledger.failed(flight.seq, error);
+    fn not_stored(&mut self, row: NotStored<'_, Flight>) {
+        self.ledger.not_stored(row);
     }
 }
 

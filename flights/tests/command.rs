@@ -446,6 +446,9 @@ fn help_explains_every_option_and_exit_code() {
         "--quiet",
         "--overwrite",
         "--skip-bad",
+        "--order",
+        "--attempts",
+        "--dead-letters",
         "Exit codes",
         "130",
     ] {

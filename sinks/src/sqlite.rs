@@ -108,4 +108,4 @@ pub use connect::{Found, look};
 pub use handler::Sqlite;
 pub use options::{Durability, OpenError, Options};
 pub use rusqlite;
-pub use writer::{WriteError, Writer};
+pub use writer::{NotStored, WriteError, Writer};

@@ -14,7 +14,7 @@ fn stored(flights: &[Flight], names: &Names) -> Connection {
     let tables = [
         ("flights", flights.iter().map(|flight| flight_row(flight, names)).collect()),
         ("carriers", carriers(flights, names)),
-        ("aircraft", aircraft(flights, names)),
+        ("aircraft", aircraft(flights, names, Order::Carrier)),
     ];
     for (table, rows) in tables {
         for row in rows {
@@ -53,7 +53,7 @@ fn sample() -> (Vec<Flight>, Names) {
 #[test]
 fn what_is_as_it_should_be_has_no_differences() {
     let (flights, names) = sample();
-    let differences = check(&stored(&flights, &names), &flights, &names).unwrap();
+    let differences = check(&stored(&flights, &names), &flights, &names, Order::Carrier).unwrap();
     assert_eq!(differences, Differences { compared: 46, ..Differences::default() });
 }
 
@@ -88,7 +88,7 @@ fn every_planted_difference_is_found() {
     ] {
         let db = stored(&flights, &names);
         assert_eq!(db.execute(damage, []).unwrap(), 1, "{damage}");
-        let differences = check(&db, &flights, &names).unwrap();
+        let differences = check(&db, &flights, &names, Order::Carrier).unwrap();
         assert_eq!(differences.count, 1, "{damage}: {differences:?}");
         assert!(differences.first[0].contains(shown), "{damage}: {differences:?}");
     }
@@ -99,6 +99,48 @@ fn of_many_differences_the_first_are_kept_and_all_are_counted() {
     let (flights, names) = sample();
     let db = stored(&flights, &names);
     db.execute("DELETE FROM flights", []).unwrap();
-    let differences = check(&db, &flights, &names).unwrap();
+    let differences = check(&db, &flights, &names, Order::Carrier).unwrap();
     assert_eq!((differences.count, differences.first.len()), (40, SHOWN));
+}
+
+#[test]
+fn a_flight_that_the_table_must_refuse_is_expected_nowhere() {
+    let (mut flights, names) = sample();
+    let db = stored(&flights[..39], &names);
+    flights[39].dest = flights[39].origin;
+    let differences = check(&db, &flights, &names, Order::Carrier).unwrap();
+    assert_eq!(differences.count, 0, "{differences:?}");
+}
+
+#[test]
+fn in_the_order_of_aircraft_each_leg_and_each_last_place_counts() {
+    let (flights, names) = sample();
+    let whole = || {
+        let db = stored(&flights, &names);
+        // By another way than the check's own.
+        db.execute_batch(
+            "ALTER TABLE flights ADD COLUMN leg;
+             ALTER TABLE aircraft ADD COLUMN last_seq;
+             ALTER TABLE aircraft ADD COLUMN last_dest;
+             UPDATE flights SET leg = (SELECT count(*) FROM flights f
+                 WHERE f.tailnum = flights.tailnum AND f.seq <= flights.seq)
+                 WHERE tailnum IS NOT NULL;
+             UPDATE aircraft SET last_dest = 'BOS', last_seq = (SELECT max(seq) FROM flights f
+                 WHERE f.tailnum = aircraft.tailnum)",
+        )
+        .unwrap();
+        db
+    };
+    let differences = |db: &Connection| check(db, &flights, &names, Order::Aircraft).unwrap();
+    assert_eq!(differences(&whole()), Differences { compared: 46, ..Differences::default() });
+    for damage in [
+        "UPDATE flights SET leg = leg + 1 WHERE seq = 7",
+        "UPDATE flights SET leg = 1 WHERE seq = 5",
+        "UPDATE aircraft SET last_seq = last_seq - 1 WHERE tailnum = 'N1'",
+        "UPDATE aircraft SET last_dest = 'JFK' WHERE tailnum = 'N1'",
+    ] {
+        let db = whole();
+        assert_eq!(db.execute(damage, []).unwrap(), 1, "{damage}");
+        assert_eq!(differences(&db).count, 1, "{damage}");
+    }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use sinks::{Cause, SinkError};
 
 use super::*;
+use crate::change::Order;
 use crate::flight::Names;
 use crate::job::{self, Stop};
 
@@ -23,11 +24,15 @@ impl Run {
             producers: 2,
             flush_after: Duration::from_millis(10),
             durability,
+            order: Order::Carrier,
+            attempts: 1,
+            dead_letters: false,
         };
         let folder = tempfile::tempdir().unwrap();
         let names = Arc::new(Names::default());
         let db = folder.path().join("x.db");
-        let outcome = job::run(&[], &names, &db, &settings, &Stop::default(), &mut |_| {}).unwrap();
+        let stop = Stop::default();
+        let outcome = job::run(&[], &names, &db, &settings, None, &stop, &mut |_| {}).unwrap();
         assert_eq!(outcome.elapsed, Duration::ZERO, "nothing was committed");
         Self { settings, outcome }
     }
@@ -41,6 +46,8 @@ impl Run {
             outcome: &self.outcome,
             interrupted: false,
             counts: Counts { flights: 3_000, carriers: 1, aircraft: 2 },
+            calls_flushing: None,
+            letters: None,
             check: None,
             check_left_out: false,
             comparison,

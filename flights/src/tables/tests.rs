@@ -1,7 +1,9 @@
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use engine::{Failure, Handler, testing};
 use rusqlite::types::Value;
+use sinks::SinkError;
 use sinks::sqlite::{Options, Sqlite};
 
 use super::*;

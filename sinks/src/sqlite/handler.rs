@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use engine::{Batch, Handler, Settled, Verdict, Verdicts};
+use engine::{Batch, Handler, ItemId, Settled, Verdict, Verdicts};
 use rusqlite::Connection;
 
 use super::classify;
 use super::connect::{Transaction, connect};
 use super::options::{OpenError, Options};
-use super::writer::Writer;
+use super::writer::{NotStored, Writer};
 use crate::error::{Cause, SinkError};
 
 /// Stores each batch in one transaction; see the [module](super) for what it promises.
@@ -23,6 +23,15 @@ pub struct Sqlite<W> {
     writer: W,
     /// Rows of the batch at hand that failed alone.
     failed_rows: usize,
+    /// Of each row of the batch at hand; empty where the engine knows no names.
+    standings: Vec<Standing>,
+}
+
+/// What the engine says of a row.
+#[derive(Clone, Copy)]
+struct Standing {
+    id: ItemId,
+    attempt: u32,
 }
 
 impl<W> fmt::Debug for Sqlite<W> {
@@ -44,7 +53,13 @@ impl<W: Writer> Sqlite<W> {
     pub fn open(options: &Options, mut writer: W) -> Result<Self, OpenError> {
         options.check()?;
         let db = connect(options, options.create, &mut writer)?;
-        Ok(Self { options: options.clone(), db: Some(db), writer, failed_rows: 0 })
+        Ok(Self {
+            options: options.clone(),
+            db: Some(db),
+            writer,
+            failed_rows: 0,
+            standings: Vec::new(),
+        })
     }
 
     /// The writer.
@@ -73,7 +88,10 @@ impl<W: Writer> Sqlite<W> {
         }
         for (at, item) in items.iter().enumerate() {
             if let Some(Verdict::Failed(error) | Verdict::Retry(error)) = verdicts.get(at) {
-                self.writer.not_stored(item, error);
+                let standing = self.standings.get(at);
+                let id = standing.map(|standing| standing.id);
+                let attempt = standing.map_or(1, |standing| standing.attempt);
+                self.writer.not_stored(NotStored { item, error, id, attempt });
             }
         }
     }
@@ -85,7 +103,7 @@ impl<W: Writer> Sqlite<W> {
         items: &[W::Item],
         verdicts: &mut Verdicts<W::Reply, SinkError>,
     ) -> Result<(), Broken> {
-        let Self { options, db, writer, failed_rows } = self;
+        let Self { options, db, writer, failed_rows, .. } = self;
         let db = usable(db, options, writer)?;
         let transaction = Transaction::begin(db).map_err(|error| wholly(&error))?;
         writer.begin();
@@ -133,6 +151,11 @@ impl<W: Writer> Handler for Sqlite<W> {
     type Error = SinkError;
 
     fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+        self.standings.clear();
+        self.standings.extend((0..batch.len()).map_while(|at| {
+            let attempt = batch.attempt(at);
+            batch.id(at).map(|id| Standing { id, attempt })
+        }));
         batch.settle_bulk(|_key, items, verdicts| self.store(items, verdicts))
     }
 }

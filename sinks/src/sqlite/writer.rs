@@ -1,6 +1,6 @@
 //! What the user of the sink writes.
 
-use engine::Item;
+use engine::{Item, ItemId};
 use rusqlite::Connection;
 
 use crate::error::SinkError;
@@ -64,12 +64,28 @@ pub trait Writer: 'static {
     /// The commit returned: what was written is stored.
     fn committed(&mut self) {}
 
-    /// A row of the batch was not stored, for this reason; called once for each such row after the
-    /// batch ended, whether it was committed or not. Keep the row for later here, or count it. Where
-    /// the engine tries again, it is called after every attempt.
-    fn not_stored(&mut self, item: &Self::Item, error: &SinkError) {
-        let _ = (item, error);
+    /// A row of the batch was not stored; called once for each such row after the batch ended, whether
+    /// it was committed or not. Keep the row for later here, or count it. Where the engine tries again
+    /// (a [retryable](SinkError::is_retryable) error), it is called after every attempt; the last of
+    /// them is what the engine's [dead letters](engine::Builder::dead_letters) are told.
+    fn not_stored(&mut self, row: NotStored<'_, Self::Item>) {
+        let _ = row;
     }
+}
+
+/// A row that was not stored, and why: what [`Writer::not_stored`] is told.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct NotStored<'a, T> {
+    /// The row.
+    pub item: &'a T,
+    /// What kept it from being stored.
+    pub error: &'a SinkError,
+    /// Its name, the same in all its attempts; `None` where the engine
+    /// [keeps no queues](engine::Builder::queues).
+    pub id: Option<ItemId>,
+    /// Which attempt this was, from 1.
+    pub attempt: u32,
 }
 
 /// Why a row can't be written.

@@ -2,7 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use engine::{Failure, Item, testing};
+use engine::{Failure, Item, ItemId, testing};
 use rusqlite::limits::Limit;
 
 use super::*;
@@ -41,6 +41,9 @@ struct Book<const ONE: bool> {
     sum: i64,
     commits: usize,
     not_stored: Vec<i64>,
+    /// As the engine names them.
+    ids: Vec<Option<ItemId>>,
+    attempts: Vec<u32>,
 }
 
 const SCHEMA: &str = "
@@ -60,11 +63,27 @@ fn trace_then_insert(db: &Connection, entry: &Entry) -> Result<(), WriteError> {
 }
 
 fn one(schema: &'static str, step: Step) -> Book<true> {
-    Book { schema, step, sum: 0, commits: 0, not_stored: Vec::new() }
+    Book {
+        schema,
+        step,
+        sum: 0,
+        commits: 0,
+        not_stored: Vec::new(),
+        ids: Vec::new(),
+        attempts: Vec::new(),
+    }
 }
 
 fn many(schema: &'static str, step: Step) -> Book<false> {
-    Book { schema, step, sum: 0, commits: 0, not_stored: Vec::new() }
+    Book {
+        schema,
+        step,
+        sum: 0,
+        commits: 0,
+        not_stored: Vec::new(),
+        ids: Vec::new(),
+        attempts: Vec::new(),
+    }
 }
 
 impl<const ONE: bool> Writer for Book<ONE> {
@@ -96,8 +115,10 @@ impl<const ONE: bool> Writer for Book<ONE> {
         self.commits += 1;
     }
 
-    fn not_stored(&mut self, entry: &Entry, _: &SinkError) {
-        self.not_stored.push(entry.id);
+    fn not_stored(&mut self, row: NotStored<'_, Entry>) {
+        self.not_stored.push(row.item.id);
+        self.ids.push(row.id);
+        self.attempts.push(row.attempt);
     }
 }
 
@@ -212,6 +233,9 @@ fn a_row_that_breaks_a_constraint_fails_alone() {
     assert_eq!(outcomes, [Ok(5), primary_key(), Ok(6), primary_key(), Ok(7)]);
     assert_eq!(place.stored(), (vec![5, 6, 7], 18));
     assert_eq!(sink.writer().not_stored, [5, 5]);
+    let ids = &sink.writer().ids;
+    assert_eq!(ids.iter().map(|id| id.unwrap().sequence()).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(sink.writer().attempts, [1, 1]);
 }
 
 #[test]
