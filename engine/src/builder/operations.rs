@@ -12,8 +12,8 @@ use crate::retry::Retry;
 
 /// Operations. An engine that uses any of them, or whose [`Item`](crate::Item) expires, absorbs or names
 /// entities, keeps a *queue for each key*: items wait one by one, each with what goes with it, and a batch
-/// is formed when it is handed over. That costs more for each item than the plain engine (see the README
-/// for how much), and nothing where none is used.
+/// is formed when it is handed over. That costs more for each item than the plain engine, and nothing where
+/// none is used.
 impl<H: Handler, S> Builder<H, S> {
     /// Keeps a queue for each key though no other setting asks for it: for names of items
     /// ([`Group::id`](crate::Group::id)), and to pause, resume, flush and step. Default: no.
