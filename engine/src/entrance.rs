@@ -57,6 +57,18 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// Whether an item can't be accepted. For types that neither weigh, nor expire, nor name entities, the
+    /// compiler leaves it out.
+    #[inline(always)]
+    pub(crate) fn find<T: Item>(item: &T, weight_max: u64) -> Option<Self> {
+        if T::WEIGHS && u64::from(item.weight()) > weight_max {
+            return Some(Self::TooHeavy);
+        }
+        let undeclared = (!T::EXPIRES && item.expires_after().is_some())
+            || (!T::ENTITIES && item.entity().is_some());
+        undeclared.then_some(Self::Undeclared)
+    }
+
     pub(crate) fn of<T>(self, item: T) -> PushError<T> {
         match self {
             Self::TooHeavy => PushError::TooHeavy(item),
@@ -66,16 +78,10 @@ impl Refusal {
 }
 
 impl<T: Item, R, E, S: BuildHasher> Entrance<T, R, E, S> {
-    /// Whether an item can't be accepted. For types that neither weigh, nor expire, nor name entities, the
-    /// compiler leaves it out.
+    /// Whether an item can't be accepted.
     #[inline(always)]
     pub(crate) fn refusal(&self, item: &T) -> Option<Refusal> {
-        if T::WEIGHS && u64::from(item.weight()) > self.weight_max {
-            return Some(Refusal::TooHeavy);
-        }
-        let undeclared = (!T::EXPIRES && item.expires_after().is_some())
-            || (!T::ENTITIES && item.entity().is_some());
-        undeclared.then_some(Refusal::Undeclared)
+        Refusal::find(item, self.weight_max)
     }
 
     /// The two ends of a call to a shard, if a slot is free.

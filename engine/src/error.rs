@@ -103,13 +103,15 @@ impl<T> fmt::Display for PushError<T> {
             Self::WouldDeadlock(_) => "a push that waits, on the thread that it would wait for",
             Self::WrongKey(_) => "the room was reserved for another key",
             Self::NoReplySlot(_) => "all reply slots are taken (`replies_max`)",
-            Self::TooHeavy(_) => "it weighs more than a batch may (`batch_weight_max`)",
-            Self::Undeclared(_) => {
-                "it expires or names an entity, and its type does not say so (`EXPIRES`, `ENTITIES`)"
-            }
+            Self::TooHeavy(_) => TOO_HEAVY,
+            Self::Undeclared(_) => UNDECLARED,
         })
     }
 }
+
+const TOO_HEAVY: &str = "it weighs more than a batch may (`batch_weight_max`)";
+const UNDECLARED: &str =
+    "it expires or names an entity, and its type does not say so (`EXPIRES`, `ENTITIES`)";
 
 impl<T> std::error::Error for PushError<T> {}
 
@@ -120,6 +122,12 @@ impl<T> From<RingError<T>> for PushError<T> {
             RingError::Closed(item) => Self::Closed(item),
         }
     }
+}
+
+/// What became of a push of an item with a mark, for whoever knows only of the item.
+#[inline(always)]
+pub(crate) fn unmarked<T, M>(pushed: Result<(), RingError<(T, M)>>) -> Result<(), PushError<T>> {
+    pushed.map_err(|error| PushError::from(error).map(|(item, _)| item))
 }
 
 impl<T> From<Closed<T>> for PushError<T> {
@@ -141,6 +149,10 @@ pub enum EmitError<T> {
     KeyFull(T),
     /// There is no memory for another key.
     NoRoom(T),
+    /// As [`PushError::TooHeavy`].
+    TooHeavy(T),
+    /// As [`PushError::Undeclared`].
+    Undeclared(T),
     /// The engine was started without [`follow_ups`](crate::Builder::follow_ups).
     NotSetUp(T),
 }
@@ -155,6 +167,8 @@ impl<T> EmitError<T> {
             | Self::NotHere(item)
             | Self::KeyFull(item)
             | Self::NoRoom(item)
+            | Self::TooHeavy(item)
+            | Self::Undeclared(item)
             | Self::NotSetUp(item) => item,
         }
     }
@@ -168,6 +182,8 @@ impl<T> fmt::Debug for EmitError<T> {
             Self::NotHere(_) => "NotHere(..)",
             Self::KeyFull(_) => "KeyFull(..)",
             Self::NoRoom(_) => "NoRoom(..)",
+            Self::TooHeavy(_) => "TooHeavy(..)",
+            Self::Undeclared(_) => "Undeclared(..)",
             Self::NotSetUp(_) => "NotSetUp(..)",
         })
     }
@@ -181,6 +197,8 @@ impl<T> fmt::Display for EmitError<T> {
             Self::NotHere(_) => "a follow-up stays on its shard and with its entity",
             Self::KeyFull(_) => "its key has as many items as it may",
             Self::NoRoom(_) => "no memory for another key",
+            Self::TooHeavy(_) => TOO_HEAVY,
+            Self::Undeclared(_) => UNDECLARED,
             Self::NotSetUp(_) => "the engine was started without follow-ups (`follow_ups`)",
         })
     }

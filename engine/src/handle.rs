@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use ringbuf::{SharedLane, wake};
 
 use crate::entrance::Entrance;
-use crate::error::PushError;
+use crate::error::{PushError, unmarked};
 use crate::item::{Item, Patience};
 use crate::lane::Mark;
 use crate::router::{KeyHasher, Router};
@@ -88,9 +88,7 @@ impl<T: Item, R, E, S: BuildHasher> Handle<T, R, E, S> {
         let now = || entrance.clock.now().as_nanos();
         match item.patience() {
             Patience::Engine => lane.try_push(shard, item, now).map_err(PushError::from),
-            own => lane
-                .try_push_marked(shard, item, Mark::Patience(own), now)
-                .map_err(|error| PushError::from(error).map(|(item, _)| item)),
+            own => unmarked(lane.try_push_marked(shard, item, Mark::Patience(own), now)),
         }
     }
 
@@ -106,18 +104,7 @@ impl<T: Item, R, E, S: BuildHasher> Handle<T, R, E, S> {
     ///
     /// As [`try_push`](Self::try_push).
     pub fn push(&self, item: T) -> Result<(), PushError<T>> {
-        match self.try_push(item) {
-            Err(PushError::Full(item)) if self.shared.entrance.home.is_here() => {
-                Err(PushError::WouldDeadlock(item))
-            }
-            Err(PushError::Full(item)) => {
-                match wake::block_on(self.reserve_way(self.shared.way(&item)), 0) {
-                    Ok(permit) => permit.push_here(item),
-                    Err(_) => Err(PushError::Closed(item)),
-                }
-            }
-            other => other,
-        }
+        self.or_in_turn(self.try_push(item), Permit::push_here)
     }
 
     /// Pushes an item and returns a ticket on what becomes of it, if there is room: as
@@ -141,10 +128,7 @@ impl<T: Item, R, E, S: BuildHasher> Handle<T, R, E, S> {
             return Err(PushError::NoReplySlot(item));
         };
         let now = || entrance.clock.now().as_nanos();
-        match lane.try_push_marked(shard, item, Mark::Call(answer), now) {
-            Ok(()) => Ok(ticket),
-            Err(error) => Err(PushError::from(error).map(|(item, _)| item)),
-        }
+        unmarked(lane.try_push_marked(shard, item, Mark::Call(answer), now)).map(|()| ticket)
     }
 
     /// As [`try_call`](Self::try_call); the thread waits while there is no room.
@@ -158,16 +142,23 @@ impl<T: Item, R, E, S: BuildHasher> Handle<T, R, E, S> {
     ///
     /// As [`try_push`](Self::try_push).
     pub fn call(&self, item: T) -> Result<Ticket<R, E>, PushError<T>> {
-        match self.try_call(item) {
+        self.or_in_turn(self.try_call(item), Permit::call_here)
+    }
+
+    /// Where there was no room, waits for it behind those that waited before.
+    fn or_in_turn<'h, A>(
+        &'h self,
+        tried: Result<A, PushError<T>>,
+        push: impl FnOnce(Permit<'h, T, R, E, S>, T) -> Result<A, PushError<T>>,
+    ) -> Result<A, PushError<T>> {
+        match tried {
             Err(PushError::Full(item)) if self.shared.entrance.home.is_here() => {
                 Err(PushError::WouldDeadlock(item))
             }
-            Err(PushError::Full(item)) => {
-                match wake::block_on(self.reserve_way(self.shared.way(&item)), 0) {
-                    Ok(permit) => permit.call_here(item),
-                    Err(_) => Err(PushError::Closed(item)),
-                }
-            }
+            Err(PushError::Full(item)) => match wake::block_on(self.reserve_for(&item), 0) {
+                Ok(permit) => push(permit, item),
+                Err(_) => Err(PushError::Closed(item)),
+            },
             other => other,
         }
     }

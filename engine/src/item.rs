@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::nanos::Nanos;
+
 /// One operation that is pushed into an engine.
 ///
 /// The one decision that is yours is the **key**: what may be handled together. A table, a
@@ -159,4 +161,14 @@ pub enum Patience {
     /// Not at all: its batch is handed over at the end of the turn that finds the item, with
     /// whatever is in it.
     None,
+}
+
+/// What an item weighs; 1 if its type says that none weighs anything.
+pub(crate) fn weight<T: Item>(item: &T) -> u32 {
+    if T::WEIGHS { item.weight() } else { 1 }
+}
+
+/// When an item expires, if its type says that any does.
+pub(crate) fn expires_after<T: Item>(item: &T) -> Option<Nanos> {
+    if T::EXPIRES { item.expires_after().map(Nanos::from) } else { None }
 }

@@ -57,3 +57,13 @@ pub(crate) struct Operations {
     pub(crate) in_flight_max: u32,
     pub(crate) in_flight_for: Nanos,
 }
+
+impl Operations {
+    /// Items that weigh more are refused.
+    pub(crate) fn weight_max(&self) -> u64 {
+        match self.oversize {
+            Oversize::Alone => u64::MAX,
+            Oversize::Refused => self.batch_weight_max,
+        }
+    }
+}

@@ -7,15 +7,16 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 
-use ringbuf::wake;
+use ringbuf::{Answer, wake};
 
 use crate::entrance::Entrance;
-use crate::error::{CallsError, PushError, RunError};
+use crate::error::{CallsError, PushError, RunError, unmarked};
 use crate::idle::{Idling, Step};
 use crate::item::{Item, Patience, ShardBy};
 use crate::lane::{Lane, LaneRun, Mark};
 use crate::router::{KeyHasher, Router};
 use crate::ticket::{Ticket, Tickets};
+use crate::verdict::Outcome;
 
 /// Pushes items into an engine, from one thread at a time.
 ///
@@ -136,9 +137,7 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
         let now = || entrance.clock.now().as_nanos();
         match patience {
             Patience::Engine => lane.try_push(shard, item, now).map_err(PushError::from),
-            own => lane
-                .try_push_marked(shard, item, Mark::Patience(own), now)
-                .map_err(|error| PushError::from(error).map(|(item, _)| item)),
+            own => unmarked(lane.try_push_marked(shard, item, Mark::Patience(own), now)),
         }
     }
 
@@ -210,15 +209,7 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
     /// As [`try_call`](Self::try_call), for somebody who can wait: the item lingers for company.
     pub(crate) fn try_ask(&mut self, item: T) -> Result<Ticket<R, E>, PushError<T>> {
         let shard = self.shard_of(&item);
-        let Some((answer, ticket)) = self.entrance.ask(shard) else {
-            return Err(PushError::NoReplySlot(item));
-        };
-        let Self { lane, entrance, .. } = self;
-        let now = || entrance.clock.now().as_nanos();
-        match lane.try_push_marked(shard, item, Mark::Asked(answer), now) {
-            Ok(()) => Ok(ticket),
-            Err(error) => Err(PushError::from(error).map(|(item, _)| item)),
-        }
+        self.ask(shard, item, Mark::Asked)
     }
 
     fn call_or(&mut self, item: T, waits: bool) -> Result<Ticket<R, E>, PushError<T>> {
@@ -229,15 +220,21 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
         if waits && !self.has_room(shard, true) && self.wait_or_deadlock(shard, true) {
             return Err(PushError::WouldDeadlock(item));
         }
-        let Some((answer, ticket)) = self.entrance.ask(shard) else {
+        self.ask(shard, item, Mark::Call)
+    }
+
+    fn ask(
+        &mut self,
+        shard: usize,
+        item: T,
+        mark: impl FnOnce(Answer<Outcome<R, E>>) -> Mark<R, E>,
+    ) -> Result<Ticket<R, E>, PushError<T>> {
+        let Self { lane, entrance, .. } = self;
+        let Some((answer, ticket)) = entrance.ask(shard) else {
             return Err(PushError::NoReplySlot(item));
         };
-        let Self { lane, entrance, .. } = self;
         let now = || entrance.clock.now().as_nanos();
-        match lane.try_push_marked(shard, item, Mark::Call(answer), now) {
-            Ok(()) => Ok(ticket),
-            Err(error) => Err(PushError::from(error).map(|(item, _)| item)),
-        }
+        unmarked(lane.try_push_marked(shard, item, mark(answer), now)).map(|()| ticket)
     }
 
     /// [Calls](Self::call) with everything that `items` gives, and returns one ticket on all answers.

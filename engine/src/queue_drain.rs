@@ -5,9 +5,8 @@ use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::identity::Origin;
-use crate::item::{Item, Patience};
+use crate::item::{Item, Patience, expires_after, weight};
 use crate::lane::Mark;
-use crate::nanos::Nanos;
 use crate::notes::Notes;
 use crate::panics::{drop_panics, message};
 use crate::queues::{Arrived, Queues, Taken};
@@ -39,9 +38,7 @@ impl<T: Item, R, E, S: BuildHasher> QueueDrain<'_, T, R, E, S> {
     fn items(&mut self) {
         while let Some(item) = self.run.peek() {
             let spot = self.router.locate(item);
-            let weight = if T::WEIGHS { item.weight() } else { 1 };
-            let expires_after =
-                if T::EXPIRES { item.expires_after().map(Nanos::from) } else { None };
+            let (weight, expires_after) = (weight(item), expires_after(item));
             match self.queues.takes(spot) {
                 Taken::Yes => {}
                 Taken::NoRoom => return,
@@ -84,9 +81,6 @@ impl<T: Item, R, E, S: BuildHasher> QueueDrain<'_, T, R, E, S> {
         if let Some(item) = self.run.next() {
             counters.drop_panics += u64::from(drop_panics(item));
         }
-        if let Some(answer) = answer {
-            let told = catch_unwind(AssertUnwindSafe(|| answer.answer(Err(Failure::Panicked))));
-            counters.drop_panics += u64::from(told.is_err());
-        }
+        self.queues.tell(answer, Err(Failure::Panicked));
     }
 }

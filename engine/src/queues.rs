@@ -49,7 +49,7 @@ use crate::spot::Locate;
 use crate::table::Table;
 use crate::table::{At, NOWHERE};
 use crate::tally::Tally;
-use crate::tray::Tray;
+use crate::tray::{EmitRules, Tray};
 use crate::verdict::Trigger;
 use crate::verdicts::Verdicts;
 use crate::wheel::Wheel;
@@ -158,14 +158,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let mut block = || arena.block(largest).expect("the arena was made for these");
         let spare = block();
         let seats = (0..away).map(|_| Seat::new(block(), largest)).collect();
-        let tray = Tray::new(
-            surroundings.run,
-            largest,
-            operations.follow_ups,
-            operations.key_items_max,
-            Rc::clone(&surroundings.locate),
-            surroundings.shard,
-        );
+        let rules = EmitRules {
+            limits: operations.follow_ups,
+            key_items_max: operations.key_items_max,
+            weight_max: operations.weight_max(),
+            locate: Rc::clone(&surroundings.locate),
+            shard: surroundings.shard,
+        };
+        let tray = Tray::new(surroundings.run, largest, rules);
         let [expiring, backing_off] = timed::<T>(&operations, nodes);
         let longest = Nanos::from(operations.retry.longest);
         Self {

@@ -5,10 +5,11 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::arena::Block;
+use crate::entrance::Refusal;
 use crate::error::EmitError;
 use crate::flight::{Boarding, Detached};
 use crate::identity::{ItemId, Origin, Standing};
-use crate::item::Item;
+use crate::item::{Item, expires_after, weight};
 use crate::key_queue::KeyQueue;
 use crate::nanos::Nanos;
 use crate::operations::FollowUpLimits;
@@ -44,12 +45,18 @@ pub(crate) struct Emitted<T> {
     pub(crate) expires_after: Option<Nanos>,
 }
 
-/// Follow-ups while a handler emits them.
-pub(crate) struct Emitting<T> {
+/// Which follow-ups are taken.
+pub(crate) struct EmitRules<T> {
     pub(crate) limits: FollowUpLimits,
     pub(crate) key_items_max: u32,
+    pub(crate) weight_max: u64,
     pub(crate) locate: Locate<T>,
     pub(crate) shard: usize,
+}
+
+/// Follow-ups while a handler emits them.
+pub(crate) struct Emitting<T> {
+    rules: EmitRules<T>,
     /// Lent for the time of the call.
     pub(crate) keys: Table<KeyQueue>,
     by: usize,
@@ -63,14 +70,8 @@ pub(crate) struct Emitting<T> {
 
 impl<T: Item, R, E> Tray<T, R, E> {
     /// For batches of up to `largest` items.
-    pub(crate) fn new(
-        run: u64,
-        largest: usize,
-        limits: FollowUpLimits,
-        key_items_max: u32,
-        locate: Locate<T>,
-        shard: usize,
-    ) -> Self {
+    pub(crate) fn new(run: u64, largest: usize, rules: EmitRules<T>) -> Self {
+        let follow_ups = rules.limits.per_item as usize;
         Self {
             run,
             marks: Vec::with_capacity(largest),
@@ -79,16 +80,13 @@ impl<T: Item, R, E> Tray<T, R, E> {
             failed_as_one: false,
             stopped: Vec::with_capacity(if T::ENTITIES { largest } else { 0 }),
             emitting: Emitting {
-                limits,
-                key_items_max,
-                locate,
-                shard,
+                rules,
                 keys: Table::new(0),
                 by: 0,
                 depth: 0,
                 domain: 0,
-                pending: Vec::with_capacity(limits.per_item as usize),
-                emitted: Vec::with_capacity(limits.per_item as usize),
+                pending: Vec::with_capacity(follow_ups),
+                emitted: Vec::with_capacity(follow_ups),
             },
             boarding: None,
         }
@@ -104,8 +102,14 @@ impl<T: Item, R, E> Tray<T, R, E> {
 
     /// For one batch of so many items, without an engine: nothing can be emitted, nor taken along.
     pub(crate) fn of_test(items: usize) -> Self {
-        let nowhere: Locate<T> = Rc::new(|_| Spot { hash: 0, domain: 0, shard: 0 });
-        let mut tray = Self::new(0, items, FollowUpLimits::default(), u32::MAX, nowhere, 0);
+        let rules = EmitRules {
+            limits: FollowUpLimits::default(),
+            key_items_max: u32::MAX,
+            weight_max: u64::MAX,
+            locate: Rc::new(|_| Spot { hash: 0, domain: 0, shard: 0 }),
+            shard: 0,
+        };
+        let mut tray = Self::new(0, items, rules);
         let mark = |seq| Standing {
             origin: Origin { shard: 0, lane: 0, seq },
             attempt: 1,
@@ -187,10 +191,10 @@ impl<T: Item, R, E> Tray<T, R, E> {
             return false;
         }
         self.emitting.discard();
-        if waits {
+        // Without entities, all items here are of one domain.
+        if waits && T::ENTITIES {
             self.stopped.push(mark.domain);
         }
-        // Without entities, all items here are of one domain.
         !waits || T::ENTITIES
     }
 }
@@ -224,10 +228,11 @@ impl<T> FollowUps<'_, T> {
     #[must_use]
     pub fn room(&self) -> usize {
         self.emitting.as_ref().map_or(0, |emitting| {
-            if emitting.depth >= emitting.limits.depth {
+            let limits = emitting.rules.limits;
+            if emitting.depth >= limits.depth {
                 return 0;
             }
-            (emitting.limits.per_item as usize).saturating_sub(emitting.pending.len())
+            (limits.per_item as usize).saturating_sub(emitting.pending.len())
         })
     }
 }
@@ -241,33 +246,38 @@ impl<T: Item> FollowUps<'_, T> {
     /// Each gives the item back: [`EmitError::TooMany`], [`EmitError::TooDeep`] past the limits of
     /// [`Builder::follow_ups`](crate::Builder::follow_ups); [`EmitError::NotHere`] if its key belongs to
     /// another shard, or to another entity; [`EmitError::KeyFull`] if its key has as many items as it may;
-    /// [`EmitError::NoRoom`] if it would be one key too many; [`EmitError::NotSetUp`] in an engine without
-    /// follow-ups.
+    /// [`EmitError::NoRoom`] if it would be one key too many; [`EmitError::TooHeavy`] and
+    /// [`EmitError::Undeclared`] where a push would be refused so; [`EmitError::NotSetUp`] in an engine
+    /// without follow-ups.
     ///
     /// # Panics
     ///
     /// If the item's `key` or `entity`, or their `Hash`, panics.
     pub fn emit(&mut self, item: T) -> Result<(), EmitError<T>> {
         let Some(emitting) = &mut self.emitting else { return Err(EmitError::NotSetUp(item)) };
-        if emitting.limits.per_item == 0 {
+        let EmitRules { limits, key_items_max, weight_max, ref locate, shard } = emitting.rules;
+        if limits.per_item == 0 {
             return Err(EmitError::NotSetUp(item));
         }
-        if emitting.depth >= emitting.limits.depth {
+        if emitting.depth >= limits.depth {
             return Err(EmitError::TooDeep(item));
         }
-        if emitting.pending.len() >= emitting.limits.per_item as usize {
+        if emitting.pending.len() >= limits.per_item as usize {
             return Err(EmitError::TooMany(item));
         }
-        let spot = (emitting.locate)(&item);
-        if spot.shard != emitting.shard || (T::ENTITIES && spot.domain != emitting.domain) {
+        match Refusal::find(&item, weight_max) {
+            Some(Refusal::TooHeavy) => return Err(EmitError::TooHeavy(item)),
+            Some(Refusal::Undeclared) => return Err(EmitError::Undeclared(item)),
+            None => {}
+        }
+        let spot = locate(&item);
+        if spot.shard != shard || (T::ENTITIES && spot.domain != emitting.domain) {
             return Err(EmitError::NotHere(item));
         }
         let same_key = |other: &&Emitted<T>| other.spot.hash == spot.hash;
         let more = emitting.pending.iter().filter(same_key).count();
         match emitting.keys.find(spot.hash) {
-            Some(key)
-                if emitting.keys[key].items as usize + more >= emitting.key_items_max as usize =>
-            {
+            Some(key) if emitting.keys[key].items as usize + more >= key_items_max as usize => {
                 return Err(EmitError::KeyFull(item));
             }
             None if emitting.keys.room() <= emitting.pending.len() => {
@@ -276,7 +286,7 @@ impl<T: Item> FollowUps<'_, T> {
             _ => {}
         }
         let by = emitting.by;
-        let (weight, expires_after) = (item.weight(), item.expires_after().map(Nanos::from));
+        let (weight, expires_after) = (weight(&item), expires_after(&item));
         emitting.pending.push(Emitted { by, item, spot, weight, expires_after });
         Ok(())
     }

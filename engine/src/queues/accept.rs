@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ringbuf::Answer;
 
 use super::Queues;
-use super::node::Slip;
+use super::node::{Slip, Waits};
 use crate::identity::Origin;
-use crate::item::{Item, Patience};
+use crate::item::{Item, Patience, weight};
 use crate::nanos::Nanos;
 use crate::panics::{drop_panics, message_of};
 use crate::spot::Spot;
@@ -84,21 +84,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
             (false, Patience::None) => Some(Trigger::Patience),
             _ => None,
         };
-        let slip = Slip {
-            hash: spot.hash,
-            domain: spot.domain,
-            origin,
-            arrival: self.next_arrival(),
-            since,
-            deadline: since.saturating_add(lingers),
-            expires: expires_after.map_or(Nanos::MAX, |after| since.saturating_add(after)),
-            attempts: 0,
-            depth: 0,
-            absorbed: 0,
-            weight,
-            tried: false,
-            answer,
-        };
+        let waits = Waits { since, lingers, expires_after };
+        let slip = Slip { answer, ..Slip::new(spot, origin, self.next_arrival(), waits, weight) };
         if slip.expires <= self.now {
             return self.refuse(item, slip, Failure::Expired);
         }
@@ -106,7 +93,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if self.is_full(key) {
             return self.refuse(item, slip, Failure::KeyFull);
         }
-        let (item, slip) = match self.absorb(key, item, slip) {
+        let (item, slip) = match self.absorb(key, item, slip, hurry) {
             Ok(()) => return,
             Err(back) => back,
         };
@@ -153,7 +140,13 @@ impl<T: Item, R, E> Queues<T, R, E> {
 /// Merging.
 impl<T: Item, R, E> Queues<T, R, E> {
     /// Folds an item into the one that waits last for its key, if both will. Otherwise it comes back.
-    fn absorb(&mut self, key: At, item: T, slip: Slip<R, E>) -> Result<(), (T, Slip<R, E>)> {
+    fn absorb(
+        &mut self,
+        key: At,
+        item: T,
+        slip: Slip<R, E>,
+        hurry: Option<Trigger>,
+    ) -> Result<(), (T, Slip<R, E>)> {
         if !T::ABSORBS || slip.answer.is_some() {
             return Err((item, slip));
         }
@@ -172,12 +165,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let survivor = &mut self.nodes[last];
         let absorbed = catch_unwind(AssertUnwindSafe(|| {
             let absorbed = survivor.item.absorb(item);
-            let weight = if absorbed.is_ok() { survivor.item.weight() } else { 0 };
+            let weight = if absorbed.is_ok() { weight(&survivor.item) } else { 0 };
             (absorbed, weight)
         }));
         match absorbed {
             Ok((Ok(()), weight)) => {
-                self.grow(last, &slip, weight);
+                self.grow(last, &slip, weight, hurry);
                 Ok(())
             }
             Ok((Err(item), _)) => Err((item, slip)),
@@ -188,9 +181,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
                 self.nodes[last].slip.absorbed += 1;
                 let place = self.nodes[last].place;
                 *self.counter(place) += 1;
-                let node = self.withdraw(last);
-                self.keys[node.key].items -= 1;
-                self.fail(node.item, node.slip, Failure::Panicked);
+                self.drop_waiting(last, Failure::Panicked);
                 Ok(())
             }
         }
@@ -210,8 +201,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
         (may && node.item.key() == item.key()).then_some(last)
     }
 
-    /// A node stands for one item more.
-    fn grow(&mut self, at: At, newer: &Slip<R, E>, weight: u32) {
+    /// A node stands for one item more. With `hurry` its batch goes at the end of this drain.
+    fn grow(&mut self, at: At, newer: &Slip<R, E>, weight: u32, hurry: Option<Trigger>) {
         self.tally.counters.operations.absorbed += 1;
         let node = &mut self.nodes[at];
         let (key, was, place) = (node.key, node.slip.weight, node.place);
@@ -220,6 +211,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         slip.absorbed += 1;
         slip.weight = weight;
         slip.deadline = slip.deadline.min(newer.deadline);
+        let deadline = slip.deadline;
         let expires = slip.expires.max(newer.expires);
         let moved = expires != slip.expires;
         slip.expires = expires;
@@ -230,10 +222,19 @@ impl<T: Item, R, E> Queues<T, R, E> {
                 self.expiries.arm_not_before(at, expires);
             }
         }
-        if open {
-            let record = &mut self.keys[key];
-            record.open_weight =
-                (record.open_weight + u64::from(weight)).saturating_sub(u64::from(was));
+        if !open {
+            return;
+        }
+        let record = &mut self.keys[key];
+        record.open_weight =
+            (record.open_weight + u64::from(weight)).saturating_sub(u64::from(was));
+        if record.open_weight >= self.operations.batch_weight_max {
+            self.seal(key, Trigger::Weight);
+            return;
+        }
+        self.lingers_until(key, deadline);
+        if let Some(trigger) = hurry {
+            self.hurry(key, trigger);
         }
     }
 }

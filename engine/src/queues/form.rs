@@ -2,7 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use ringbuf::Answer;
+
 use super::Queues;
+use super::node::Slip;
 use crate::arena::Block;
 use crate::identity::Standing;
 use crate::item::Item;
@@ -58,23 +61,19 @@ impl<T: Item, R, E> Queues<T, R, E> {
             if at == NOWHERE || trigger.is_some() {
                 break;
             }
-            if T::EXPIRES && self.nodes[at].slip.expires <= self.now {
-                let cut = self.nodes[at].cut;
-                self.tally.counters.operations.expired += 1;
-                self.fail_at_hand(at, Failure::Expired);
-                trigger = cut;
-                continue;
-            }
-            match self.is_of_key(&block, at) {
+            let of_key = match self.is_still_wanted(at) {
+                Ok(()) => self.is_of_key(&block, at),
+                Err(failure) => Err(failure),
+            };
+            match of_key {
                 Ok(true) => {}
                 Ok(false) => {
                     trigger = Some(Trigger::Conflict);
                     break;
                 }
-                Err(()) => {
-                    let cut = self.nodes[at].cut;
-                    self.fail_at_hand(at, Failure::Panicked);
-                    trigger = cut;
+                Err(failure) => {
+                    trigger = self.nodes[at].cut;
+                    self.fail_at_hand(at, failure);
                     continue;
                 }
             }
@@ -106,7 +105,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         Some(Formed { key, block, trigger, since, deadline, complete })
     }
 
-    fn mark(&self, slip: &super::node::Slip<R, E>) -> Standing {
+    fn mark(&self, slip: &Slip<R, E>) -> Standing {
         let attempt = slip.attempts + 1;
         let is_last = attempt >= self.backoff.attempts() || self.draining;
         Standing {
@@ -118,13 +117,29 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
+    /// The last moment at which an item may expire, or its call be cancelled.
+    fn is_still_wanted(&mut self, at: At) -> Result<(), Failure<E>> {
+        let slip = &self.nodes[at].slip;
+        let operations = &mut self.tally.counters.operations;
+        if T::EXPIRES && slip.expires <= self.now {
+            operations.expired += 1;
+            return Err(Failure::Expired);
+        }
+        if slip.answer.as_ref().is_some_and(Answer::is_cancelled) {
+            operations.cancelled += 1;
+            return Err(Failure::Cancelled);
+        }
+        Ok(())
+    }
+
     /// Whether a node's key is that of the batch so far, not only its hash. An error if its code panics.
-    fn is_of_key(&mut self, block: &Block<T>, at: At) -> Result<bool, ()> {
+    fn is_of_key(&mut self, block: &Block<T>, at: At) -> Result<bool, Failure<E>> {
         let Some(first) = block.items().first() else { return Ok(true) };
         let item = &self.nodes[at].item;
         catch_unwind(AssertUnwindSafe(|| first.key() == item.key())).map_err(|panic| {
             tracing::error!(panic = message_of(panic), "an item's key panicked");
             self.tally.counters.key_panics += 1;
+            Failure::Panicked
         })
     }
 

@@ -8,9 +8,8 @@ use crate::verdict::Trigger;
 
 impl<T: Item, R, E> Queues<T, R, E> {
     /// The domain of a node waits until that node's backoff is over.
-    pub(super) fn hold_for_backoff(&mut self, at: At, until: Nanos) {
+    pub(super) fn hold_for_backoff(&mut self, at: At, mut until: Nanos) {
         let domain = self.nodes[at].domain;
-        let mut until = until;
         // Of several, the one that comes first waits for all of them.
         let other = std::mem::replace(&mut self.domains[domain].backs_off, at);
         if other != NOWHERE {

@@ -280,12 +280,18 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.seal(key, if full { Trigger::Size } else { Trigger::Weight });
             return;
         }
+        self.lingers_until(key, deadline);
+        self.recount(at);
+    }
+
+    /// The open batch of a key goes by then, if not before.
+    pub(super) fn lingers_until(&mut self, key: At, deadline: Nanos) {
+        let record = &mut self.keys[key];
         if deadline < record.deadline {
             record.deadline = deadline;
             self.lingers.cancel(key);
             self.lingers.arm(key, deadline);
         }
-        self.recount(at);
     }
 
     fn list_back(&mut self, at: At) {

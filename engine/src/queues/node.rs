@@ -7,6 +7,7 @@ use ringbuf::Answer;
 
 use crate::identity::Origin;
 use crate::nanos::Nanos;
+use crate::spot::Spot;
 use crate::table::{At, NOWHERE};
 use crate::verdict::{Outcome, Trigger};
 
@@ -37,6 +38,37 @@ pub(crate) struct Slip<R, E> {
     pub(crate) tried: bool,
     /// Who waits for the outcome.
     pub(crate) answer: Option<Answer<Outcome<R, E>>>,
+}
+
+/// Since when an item waits, and how long it may.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// Not after its push.
+    pub(crate) since: Nanos,
+    pub(crate) lingers: Nanos,
+    pub(crate) expires_after: Option<Nanos>,
+}
+
+impl<R, E> Slip<R, E> {
+    /// Of an item that comes now, for which nobody waits.
+    pub(crate) fn new(spot: Spot, origin: Origin, arrival: u64, waits: Waits, weight: u32) -> Self {
+        let Waits { since, lingers, expires_after } = waits;
+        Self {
+            hash: spot.hash,
+            domain: spot.domain,
+            origin,
+            arrival,
+            since,
+            deadline: since.saturating_add(lingers),
+            expires: expires_after.map_or(Nanos::MAX, |after| since.saturating_add(after)),
+            attempts: 0,
+            depth: 0,
+            absorbed: 0,
+            weight,
+            tried: false,
+            answer: None,
+        }
+    }
 }
 
 /// Where a waiting item counts.

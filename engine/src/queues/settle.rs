@@ -2,8 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use ringbuf::Answer;
+
 use super::Queues;
-use super::node::Slip;
+use super::node::{Slip, Waits};
 use crate::arena::Block;
 use crate::dead_letters::DeadLetter;
 use crate::handed_over::Came;
@@ -40,6 +42,26 @@ pub(super) struct Ended<'a, T, R, E> {
     /// It was all of what was sealed together.
     pub(super) complete: bool,
     pub(super) how: Decided,
+}
+
+/// Why an item has no verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Undecided {
+    /// The handler panicked with it in hand.
+    AtHand,
+    /// Nothing of its batch was decided.
+    Nothing,
+    /// The handler did not come to it.
+    Rest,
+}
+
+/// What becomes of an item.
+enum Fate<R, E> {
+    Done(R),
+    Fails(Failure<E>),
+    Dies(E),
+    /// It comes again: after a backoff, if it spent an attempt.
+    Again(Option<Nanos>),
 }
 
 /// An item on its way back to the head of its queue.
@@ -82,59 +104,40 @@ impl<T: Item, R, E> Queues<T, R, E> {
             slip.tried = true;
             let depth = slip.depth;
             let item = if at < given_away { None } else { block.pop_front() };
-            match (how, verdicts.take(at)) {
-                (Decided::ByPanic, _) => {
-                    came.failed += 1;
-                    self.settle_failed(item, slip, Failure::Panicked);
+            let undecided = match (at_hand, nothing) {
+                (Some(of), _) if of == at => Undecided::AtHand,
+                (_, true) => Undecided::Nothing,
+                _ => Undecided::Rest,
+            };
+            let fate = match how {
+                Decided::ByPanic => Fate::Fails(Failure::Panicked),
+                Decided::ByLeaving => Fate::Fails(Failure::Abandoned),
+                Decided::By { .. } => {
+                    self.fate(verdicts.take(at), undecided, item.is_some(), &mut slip)
                 }
-                (Decided::ByLeaving, _) => {
-                    came.failed += 1;
-                    self.settle_failed(item, slip, Failure::Abandoned);
-                }
-                (_, Some(Verdict::Done(reply))) => {
+            };
+            match (fate, item) {
+                (Fate::Done(reply), item) => {
                     came.done += 1;
                     self.note_overtaking(&slip);
                     self.settle_done(item, slip, reply);
                 }
-                (_, Some(Verdict::Failed(error))) => {
+                (Fate::Again(until), Some(item)) => {
+                    if until.is_some() {
+                        came.retried += 1;
+                        trigger = Trigger::Retry;
+                    }
+                    self.returning.push(Returning { item, slip, until });
+                }
+                (Fate::Dies(error), item) => {
                     came.failed += 1;
-                    self.settle_failed(item, slip, Failure::Handler(error));
+                    self.settle_dead(item, slip, error);
                 }
-                (_, Some(Verdict::Retry(error))) => {
-                    slip.attempts += 1;
-                    let spent = slip.attempts >= self.backoff.attempts() || self.draining;
-                    match item {
-                        Some(item) if !spent => {
-                            came.retried += 1;
-                            trigger = Trigger::Retry;
-                            self.tally.counters.operations.retries += slip.units();
-                            self.tally.counters.drop_panics += u64::from(drop_panics(error));
-                            let wait = self.backoff.after(slip.attempts);
-                            let until = Some(self.now.saturating_add(wait));
-                            self.returning.push(Returning { item, slip, until });
-                        }
-                        item => {
-                            came.failed += 1;
-                            self.settle_dead(item, slip, error);
-                        }
-                    }
+                (Fate::Fails(failure), item) => {
+                    came.failed += 1;
+                    self.settle_failed(item, slip, failure);
                 }
-                (_, None) => {
-                    slip.attempts += u32::from(nothing);
-                    let spent =
-                        nothing && (slip.attempts >= self.backoff.attempts() || self.draining);
-                    match item {
-                        Some(item) if at_hand != Some(at) && !spent => {
-                            self.returning.push(Returning { item, slip, until: None });
-                        }
-                        item => {
-                            came.failed += 1;
-                            let failure =
-                                if spent { Failure::Undecided } else { Failure::Panicked };
-                            self.settle_failed(item, slip, failure);
-                        }
-                    }
-                }
+                (Fate::Again(_), None) => unreachable!("only an item that is here comes again"),
             }
             while let Some(emitted) = follow_ups.next_if(|emitted| emitted.by == at) {
                 trigger = Trigger::FollowUp;
@@ -148,6 +151,33 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.convict(key);
         }
         came
+    }
+
+    /// What becomes of an item that a handler has returned from.
+    fn fate(
+        &mut self,
+        verdict: Option<Verdict<R, E>>,
+        undecided: Undecided,
+        is_here: bool,
+        slip: &mut Slip<R, E>,
+    ) -> Fate<R, E> {
+        let decides_nothing = verdict.is_none() && undecided == Undecided::Nothing;
+        slip.attempts += u32::from(decides_nothing || matches!(verdict, Some(Verdict::Retry(_))));
+        let spent = slip.attempts >= self.backoff.attempts() || self.draining;
+        match verdict {
+            Some(Verdict::Done(reply)) => Fate::Done(reply),
+            Some(Verdict::Failed(error)) => Fate::Fails(Failure::Handler(error)),
+            Some(Verdict::Retry(error)) if spent || !is_here => Fate::Dies(error),
+            Some(Verdict::Retry(error)) => {
+                self.tally.counters.operations.retries += slip.units();
+                self.tally.counters.drop_panics += u64::from(drop_panics(error));
+                let wait = self.backoff.after(slip.attempts);
+                Fate::Again(Some(self.now.saturating_add(wait)))
+            }
+            None if decides_nothing && spent => Fate::Fails(Failure::Undecided),
+            None if undecided == Undecided::AtHand || !is_here => Fate::Fails(Failure::Panicked),
+            None => Fate::Again(None),
+        }
     }
 
     /// An item is done after an earlier one of its domain that is to be tried again.
@@ -222,8 +252,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// Tells whoever asked what became of an item.
     pub(super) fn conclude(&mut self, slip: Slip<R, E>, outcome: Outcome<R, E>) {
         self.note_settled(&slip);
-        // Its waker is foreign code, and so is the end of what nobody waits for any more.
-        let told = catch_unwind(AssertUnwindSafe(|| match slip.answer {
+        self.tell(slip.answer, outcome);
+    }
+
+    /// Its waker is foreign code, and so is the end of what nobody waits for any more.
+    pub(crate) fn tell(&mut self, answer: Option<Answer<Outcome<R, E>>>, outcome: Outcome<R, E>) {
+        let told = catch_unwind(AssertUnwindSafe(|| match answer {
             Some(answer) => answer.answer(outcome),
             None => drop(outcome),
         }));
@@ -246,21 +280,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
         self.emitted += 1;
         self.tally.counters.accepted += 1;
         self.tally.counters.operations.follow_ups += 1;
-        let slip = Slip {
-            hash: spot.hash,
-            domain: spot.domain,
-            origin,
-            arrival: self.next_arrival(),
-            since: self.now,
-            deadline: self.now.saturating_add(self.operations.flush_after),
-            expires: expires_after.map_or(Nanos::MAX, |after| self.now.saturating_add(after)),
-            attempts: 0,
-            depth,
-            absorbed: 0,
-            weight,
-            tried: false,
-            answer: None,
-        };
+        let waits = Waits { since: self.now, lingers: self.operations.flush_after, expires_after };
+        let slip = Slip { depth, ..Slip::new(spot, origin, self.next_arrival(), waits, weight) };
         let Some(key) = self.keys.find_or_make(spot.hash) else {
             unreachable!("room for its key was looked for when it was emitted")
         };

@@ -9,6 +9,7 @@ mod entities;
 mod follow_ups;
 mod isolation;
 mod limits;
+mod merge;
 mod pauses;
 mod retry;
 mod routing;

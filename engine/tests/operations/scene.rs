@@ -15,6 +15,12 @@ pub(crate) const PLAIN: u8 = 0;
 pub(crate) const EXPIRES: u8 = 1;
 pub(crate) const ENTITIES: u8 = 2;
 pub(crate) const WEIGHS: u8 = 4;
+pub(crate) const ABSORBS: u8 = 8;
+
+/// An [`Op`] of this number refuses to be absorbed.
+pub(crate) const ALONE: i64 = -50;
+/// An [`Op`] of this number panics when it is absorbed.
+pub(crate) const EXPLODES: i64 = -51;
 
 /// An operation with a key and a number. Negative numbers are for what goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +56,7 @@ impl<const CAN: u8> Item for Op<CAN> {
     const EXPIRES: bool = CAN & EXPIRES != 0;
     const ENTITIES: bool = CAN & ENTITIES != 0;
     const WEIGHS: bool = CAN & WEIGHS != 0;
+    const ABSORBS: bool = CAN & ABSORBS != 0;
 
     fn key(&self) -> u64 {
         self.key
@@ -69,6 +76,18 @@ impl<const CAN: u8> Item for Op<CAN> {
 
     fn entity(&self) -> Option<u64> {
         self.entity
+    }
+
+    /// The latest number stays, and weights add up.
+    fn absorb(&mut self, newer: Self) -> Result<(), Self> {
+        match newer.n {
+            ALONE => return Err(newer),
+            EXPLODES => panic_quietly(),
+            _ => {}
+        }
+        self.n = newer.n;
+        self.weight += newer.weight;
+        Ok(())
     }
 }
 
