@@ -30,7 +30,7 @@ use crossbeam_map::CrossbeamMap;
 use h2::H2;
 use item::{NamedRow, Record};
 use multistream_batch::MultistreamBatch;
-use tidegate::TIDEGATE;
+use tidegate::{TIDEGATE, Tidegate, WINDOWED};
 use tokio_map::TokioMap;
 
 /// How often which key is drawn.
@@ -150,14 +150,30 @@ impl<T: Record> Contender<T> {
     const MULTISTREAM: Self = Self { peer: &MultistreamBatch, items: Items::Always(SLOW) };
     const BATCH_AINT_ONE: Self = Self { peer: &BatchAintOne, items: Items::ByKeys };
     const H2: Self = Self { peer: &H2, items: Items::Always(FAST) };
+    /// What windows are measured against besides.
+    const PLAIN: Self = Self { peer: &TIDEGATE, items: Items::Always(FAST) };
     const ALL: [Self; 5] =
         [Self::CROSSBEAM, Self::TOKIO, Self::MULTISTREAM, Self::BATCH_AINT_ONE, Self::H2];
     /// Those that take several producers and shards as they are.
     const SCALING: [Self; 2] = [Self::CROSSBEAM, Self::H2];
 
-    fn cell(&self, case: EngineCase<T>) -> Cell {
-        Cell::new(case.items(self.items.over(case.keys)), &TIDEGATE, self.peer)
+    fn cell(&self, case: EngineCase<T>, subject: &'static Tidegate) -> Cell {
+        Cell::new(case.items(self.items.over(case.keys)), subject, self.peer)
     }
+}
+
+/// Windows are for keys that are rare: from so many on they are measured.
+const WINDOWED_KEYS: u32 = 10_000;
+
+/// The engine against each of them; and, where keys are many, with windows against itself without and
+/// each of them.
+fn contests<T: Record>(case: EngineCase<T>, contenders: &[Contender<T>]) -> Vec<Cell> {
+    let mut cells: Vec<_> = contenders.iter().map(|peer| peer.cell(case, &TIDEGATE)).collect();
+    if case.keys >= WINDOWED_KEYS {
+        let plain = std::iter::once(&Contender::PLAIN);
+        cells.extend(plain.chain(contenders).map(|peer| peer.cell(case, &WINDOWED)));
+    }
+    cells
 }
 
 /// How many times faster the engine should be than this peer at so many evenly drawn keys.
@@ -181,14 +197,14 @@ pub(crate) fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for dist in [Dist::Uniform, Dist::Zipf] {
         for keys in [8, 1_000, 10_000, 100_000, 1_000_000] {
-            for contender in &Contender::<Row>::ALL {
-                let cell = contender.cell(EngineCase::new(keys, dist));
-                let wanted = target(contender.peer.name(), keys).filter(|_| dist == Dist::Uniform);
-                cells.push(match wanted {
+            let contests = contests(EngineCase::new(keys, dist), &Contender::<Row>::ALL);
+            cells.extend(contests.into_iter().map(|cell| {
+                let aimed_at = dist == Dist::Uniform && cell.subject == TIDEGATE.name;
+                match target(cell.peer, keys).filter(|_| aimed_at) {
                     Some(target) => cell.with_target(target),
                     None => cell,
-                });
-            }
+                }
+            }));
         }
     }
     for keys in [1_000, 100_000] {
@@ -196,12 +212,12 @@ pub(crate) fn cells() -> Vec<Cell> {
         let several = [(2, 1), (4, 1), (1, 2), (2, 2)];
         for (producers, shards) in several {
             let case = case.producers(producers).shards(shards);
-            cells.extend(Contender::<Row>::SCALING.iter().map(|contender| contender.cell(case)));
+            cells.extend(contests(case, &Contender::<Row>::SCALING));
         }
     }
     for keys in [1_000, 100_000] {
         let case = EngineCase::new(keys, Dist::Uniform);
-        cells.extend(Contender::<NamedRow>::ALL.iter().map(|contender| contender.cell(case)));
+        cells.extend(contests(case, &Contender::<NamedRow>::ALL));
     }
     cells
 }
@@ -226,7 +242,7 @@ mod tests {
 
     fn all<T: Record>() -> Vec<&'static dyn Peer<EngineCase<T>>> {
         let peers = Contender::<T>::ALL.map(|contender| contender.peer);
-        peers.into_iter().chain([&TIDEGATE as _]).collect()
+        peers.into_iter().chain([&TIDEGATE as _, &WINDOWED as _]).collect()
     }
 
     #[test]
@@ -246,11 +262,29 @@ mod tests {
     #[test]
     fn several_producers_and_shards_lose_nothing() {
         let peers = Contender::<Row>::SCALING.map(|contender| contender.peer);
-        let peers: Vec<_> = peers.into_iter().chain([&TIDEGATE as _]).collect();
+        let peers: Vec<_> = peers.into_iter().chain([&TIDEGATE as _, &WINDOWED as _]).collect();
         for (producers, shards) in [(2, 1), (4, 1), (1, 2), (4, 2)] {
             let case = EngineCase::new(100, Dist::Uniform).producers(producers).shards(shards);
             check(case.items(20_000), &peers);
         }
+    }
+
+    #[test]
+    fn windows_stand_against_the_plain_engine_and_everybody_else_wherever_keys_are_many() {
+        let cells = cells();
+        let of = |subject| move |cell: &&Cell| cell.subject == subject;
+        let plain: Vec<_> = cells.iter().filter(of("tidegate")).collect();
+        let windowed: Vec<_> = cells.iter().filter(of("tidegate windowed")).collect();
+        let few = ["keys=8 ", "keys=1000 "];
+        for cell in plain {
+            let rivals = windowed.iter().filter(|other| {
+                (other.peer, &other.cell) == (cell.peer, &cell.cell) && other.target.is_none()
+            });
+            let many = !few.iter().any(|few| cell.cell.starts_with(few));
+            assert_eq!(rivals.count(), usize::from(many), "{}", cell.line());
+        }
+        let against_itself = windowed.iter().filter(|cell| cell.peer == "tidegate").count();
+        assert_eq!(against_itself, 2 * 3 + 4 + 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use engine::Sizing;
 
 use crate::Failure;
 use crate::checksum::Digest;
-use crate::engine::tidegate::Tidegate;
+use crate::engine::tidegate::{TIDEGATE, Tidegate};
 use crate::engine::{Dist, EngineCase};
 use crate::limits::{QUEUE_ITEMS, RUN_ITEMS};
 use crate::options::Smoke;
@@ -127,17 +127,12 @@ fn engines(items: u64) -> Result<(), Failure> {
         for sizing in sizings {
             for keys in [8, 1_000, 100_000] {
                 let case = EngineCase::<Row>::new(keys, Dist::Uniform).shards(shards).items(items);
-                through_engine(
-                    case,
-                    shards,
-                    keys,
-                    Tidegate { name: "tidegate", sizing, runs: true },
-                )?;
+                through_engine(case, shards, keys, Tidegate { sizing, ..TIDEGATE })?;
             }
         }
     }
     let case = EngineCase::<Row>::new(1_000, Dist::Uniform).items(items);
-    let setup = Tidegate { name: "tidegate", sizing: Sizing::Fixed(100), runs: false };
+    let setup = Tidegate { runs: false, ..TIDEGATE };
     through_engine(case, 1, 1_000, setup)
 }
 

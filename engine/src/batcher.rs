@@ -11,7 +11,7 @@
 
 mod accept;
 mod decide;
-mod hand_over;
+pub(crate) mod hand_over;
 mod stretch;
 
 use accept::Ahead;

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::entrance::{Entrance, Knows};
 use crate::error::StartError;
 use crate::flight::Knock;
+use crate::grouping::Grouping;
 use crate::handler::{FromFn, Handler};
 use crate::home::Home;
 use crate::idle::Idle;
@@ -28,7 +29,7 @@ use crate::pin::Shards;
 use crate::plan::{AfterPanic, Plan, Settings};
 use crate::queues::Surroundings;
 use crate::router::{self, KeyHasher, Router};
-use crate::shard::{Ends, Factory, FactoryError, Plain, Queued, Shard};
+use crate::shard::{Ends, Factory, FactoryError, Plain, Queued, Shard, Windowed};
 use crate::shard_id::ShardId;
 use crate::sizing::Sizing;
 use crate::ticket::Calls;
@@ -207,6 +208,15 @@ impl<H: Handler, S> Builder<H, S> {
     #[must_use]
     pub fn sizing(mut self, sizing: Sizing) -> Self {
         self.settings.sizing = sizing;
+        self
+    }
+
+    /// How the items of one key are brought together. Default: [`Grouping::Hashed`]. With
+    /// [windows](Grouping::Windowed), [`open_keys`](Self::open_keys) and
+    /// [`open_items`](Self::open_items) mean nothing, and no memory is taken for them.
+    #[must_use]
+    pub fn grouping(mut self, grouping: Grouping) -> Self {
+        self.settings.grouping = grouping;
         self
     }
 
@@ -397,13 +407,22 @@ impl<H: Handler, S: BuildHasher + Clone + Send + 'static> Builder<H, S> {
             let observer = watch.observer.clone();
             let ends =
                 move |control, counters| Ends { lanes, factory, control, counters, observer };
-            let worker = match plan.operations.clone() {
-                None => Worker::spawn(shard, engine.plan(), parker, move |control, counters| {
-                    entrance.home.enter();
-                    let ends = ends(control, counters);
-                    Shard::<H, S, Plain<H>>::new(shard, &plan, &entrance, ends, plan.batcher)
-                }),
-                Some(operations) => {
+            let worker = match (plan.operations.clone(), plan.windows) {
+                (None, Some(windows)) => {
+                    Worker::spawn(shard, engine.plan(), parker, move |control, counters| {
+                        entrance.home.enter();
+                        let ends = ends(control, counters);
+                        Shard::<H, S, Windowed<H>>::new(shard, &plan, &entrance, ends, windows)
+                    })
+                }
+                (None, None) => {
+                    Worker::spawn(shard, engine.plan(), parker, move |control, counters| {
+                        entrance.home.enter();
+                        let ends = ends(control, counters);
+                        Shard::<H, S, Plain<H>>::new(shard, &plan, &entrance, ends, plan.batcher)
+                    })
+                }
+                (Some(operations), _) => {
                     Worker::spawn(shard, engine.plan(), parker, move |control, counters| {
                         entrance.home.enter();
                         let ends = ends(control, counters);

@@ -7,6 +7,11 @@
 #[doc = include_str!("guide/links.txt")]
 pub mod engines {}
 
+#[doc = include_str!("guide/grouping.md")]
+#[doc = ""]
+#[doc = include_str!("guide/links.txt")]
+pub mod grouping {}
+
 #[doc = include_str!("guide/calls.md")]
 #[doc = ""]
 #[doc = include_str!("guide/links.txt")]

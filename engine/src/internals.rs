@@ -17,7 +17,7 @@ use crate::router::Router;
 use crate::sizing::Sizing;
 use crate::verdict::Trigger;
 
-/// What a [`Grouping`] is made for.
+/// What a [`Turns`] is made for.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     /// How large batches become. `Fixed` from 1 to 32,768.
@@ -36,7 +36,7 @@ pub struct Sizes {
 /// handler call is timed, and a panic of the handler or of an item's own code goes on to the caller.
 ///
 /// ```
-/// use engine::internals::{Grouping, Sizes};
+/// use engine::internals::{Turns, Sizes};
 /// use engine::{Batch, Handler, Item, KeyHasher, Nanos, Settled, Sizing};
 /// # use engine::Engine;
 ///
@@ -68,7 +68,7 @@ pub struct Sizes {
 ///     open_items: 1_024,
 /// };
 /// let hasher = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default();
-/// let mut grouping = Grouping::new(&sizes, hasher, Count::default());
+/// let mut grouping = Turns::new(&sizes, hasher, Count::default());
 /// for sensor in [3, 5, 3, 3] {
 ///     grouping.push(Reading { sensor });
 /// }
@@ -77,7 +77,7 @@ pub struct Sizes {
 /// grouping.flush();
 /// assert_eq!(grouping.handler().0, [3, 1]);
 /// ```
-pub struct Grouping<H: Handler, S> {
+pub struct Turns<H: Handler, S> {
     router: Router<S>,
     waiting: Vec<H::Item>,
     /// Where those that found no memory wait until `waiting` is free again; nearly always empty.
@@ -88,7 +88,7 @@ pub struct Grouping<H: Handler, S> {
     handler: H,
 }
 
-impl<H: Handler, S: BuildHasher> Grouping<H, S> {
+impl<H: Handler, S: BuildHasher> Turns<H, S> {
     /// Takes all memory that grouping will need; it does not grow later, but for the array of
     /// waiting items, which holds as many as were ever pushed between two turns.
     ///
@@ -434,20 +434,15 @@ mod tests {
         }
     }
 
-    fn grouping(sizing: Sizing, keys: usize, items: usize) -> Grouping<Seen, FixedState> {
+    fn grouping(sizing: Sizing, keys: usize, items: usize) -> Turns<Seen, FixedState> {
         let flush_after = Nanos::from_nanos(10_000_000);
         let sizes = Sizes { sizing, flush_after, open_keys: keys, open_items: items };
-        Grouping::new(&sizes, FixedState::with_seed(7), Seen::default())
+        Turns::new(&sizes, FixedState::with_seed(7), Seen::default())
     }
 
     /// Pushes items of pseudo-random keys, with a turn every so many; says how many turns left some
     /// waiting.
-    fn push_all(
-        grouping: &mut Grouping<Seen, FixedState>,
-        keys: u64,
-        items: u64,
-        every: u64,
-    ) -> u64 {
+    fn push_all(grouping: &mut Turns<Seen, FixedState>, keys: u64, items: u64, every: u64) -> u64 {
         let mut nth = BTreeMap::<u64, u64>::new();
         let mut behind = 0;
         let mut state = 0x9E37_79B9_7F4A_7C15_u64;

@@ -112,6 +112,7 @@ mod engine;
 mod entrance;
 mod error;
 mod flight;
+mod grouping;
 mod groups;
 pub mod guide;
 mod handed_over;
@@ -155,6 +156,7 @@ mod tray;
 mod verdict;
 mod verdicts;
 mod wheel;
+mod windows;
 mod worker;
 
 pub use batch::{Group, Settled};
@@ -166,6 +168,7 @@ pub use error::{
     RunError, ShutdownError, StartError,
 };
 pub use flight::Detached;
+pub use grouping::Grouping;
 pub use handle::{Handle, Permit, Reserve};
 pub use handler::{Batch, FromFn, Handler};
 pub use identity::ItemId;

@@ -23,6 +23,11 @@ pub(crate) const BATCH_ITEMS: RangeInclusive<u32> = 1..=32_768;
 pub(crate) const OPEN_KEYS: RangeInclusive<usize> = 1..=1 << 26;
 /// Items in open batches on one shard.
 pub(crate) const OPEN_ITEMS: RangeInclusive<usize> = 1..=1 << 30;
+/// Items of one window: four a partition, or grouping costs more than it saves; and what one block holds.
+pub(crate) const WINDOW_ITEMS: RangeInclusive<usize> = 1_024..=524_288;
+/// Items of a closed window that one turn hands over, before the lanes are drained again: half of what a lane
+/// holds by default.
+pub(crate) const WINDOW_TURN_ITEMS: usize = 4_096;
 /// How long an item may linger.
 pub(crate) const FLUSH_AFTER: RangeInclusive<Nanos> =
     Nanos::from_nanos(1_000)..=Nanos::from_nanos(3_600_000_000_000);

@@ -2,6 +2,7 @@
 
 mod operations;
 mod placement;
+mod windows;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -11,6 +12,7 @@ use ringbuf::{Flags, LanesConfig, ReplyPool};
 
 use crate::batcher::{Batcher, BatcherSizes};
 use crate::error::StartError;
+use crate::grouping::Grouping;
 use crate::idle::{Idle, IdleTimes};
 use crate::item::Item;
 use crate::lane;
@@ -25,6 +27,7 @@ use crate::retry::Retry;
 use crate::sizing::Sizing;
 use crate::tally::Histograms;
 use crate::verdict::Outcome;
+use crate::windows::{WindowSizes, Windows};
 
 /// What to do after a handler has panicked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) drain_items: usize,
     pub(crate) flush_after: Duration,
     pub(crate) sizing: Sizing,
+    pub(crate) grouping: Grouping,
     pub(crate) open_keys: usize,
     pub(crate) open_items: usize,
     pub(crate) idle: Idle,
@@ -82,6 +86,7 @@ impl Default for Settings {
             drain_items: 1_024,
             flush_after: Duration::from_millis(10),
             sizing: Sizing::default(),
+            grouping: Grouping::default(),
             open_keys: 65_536,
             open_items: 131_072,
             idle: Idle::Auto,
@@ -147,6 +152,8 @@ pub struct Plan {
     pub(crate) batcher: BatcherSizes,
     /// Present where shards keep queues instead of a batcher.
     pub(crate) operations: Option<Operations>,
+    /// Present where items gather in windows instead.
+    pub(crate) windows: Option<WindowSizes>,
     pub(crate) idle: IdleTimes,
     pub(crate) after_panic: AfterPanic,
     pub(crate) drop_within: Nanos,
@@ -177,6 +184,7 @@ impl Plan {
             check("sizing", items, &limits::BATCH_ITEMS)?;
         }
         let operations = operations::parse::<T>(settings, flush_after)?;
+        let windows = windows::parse(settings, flush_after, operations.is_some())?;
         let (cores, cores_reason) = placement::place_shards(settings, machine)?;
         let (idle, idle_reason) = placement::choose_idle(settings, cores.len(), machine)?;
         let mut plan = Self {
@@ -193,6 +201,7 @@ impl Plan {
                 open_items: settings.open_items,
             },
             operations,
+            windows,
             idle,
             after_panic: settings.after_panic,
             drop_within,
@@ -211,8 +220,16 @@ impl Plan {
         let lane = lane::bytes::<T, R, E>(self.lanes_config()) + size_of::<Notes>();
         let part = |name, count, bytes: usize| Part { name, count, bytes_each: bytes as u64 };
         let mut parts = vec![part("lanes", shards * self.all_lanes() as u64, lane)];
-        match &self.operations {
-            None => {
+        match (&self.operations, &self.windows) {
+            (None, Some(windows)) => {
+                let bytes = Windows::<T, R, E>::bytes(windows);
+                parts.extend([
+                    part("windows", shards, bytes.partitions),
+                    part("grouping of a window", shards, bytes.grouping),
+                    part("batches at hand", shards, bytes.batches),
+                ]);
+            }
+            (None, None) => {
                 let bytes = Batcher::<T, R, E>::bytes(&self.batcher);
                 parts.extend([
                     part("blocks of open batches", shards, bytes.blocks),
@@ -221,7 +238,7 @@ impl Plan {
                     part("ready batches", shards, bytes.ready),
                 ]);
             }
-            Some(operations) => {
+            (Some(operations), _) => {
                 let bytes = Queues::<T, R, E>::bytes(operations);
                 parts.extend([
                     part("queues of waiting items", shards, bytes.nodes),
@@ -247,12 +264,7 @@ impl Plan {
 
     /// Items that weigh more are refused.
     pub(crate) fn weight_max(&self) -> u64 {
-        match &self.operations {
-            Some(operations) if operations.oversize == Oversize::Refused => {
-                operations.batch_weight_max
-            }
-            _ => u64::MAX,
-        }
+        self.operations.as_ref().map_or(u64::MAX, Operations::weight_max)
     }
 
     fn check_memory(&self, machine: &Machine) -> Result<(), StartError> {
@@ -388,12 +400,19 @@ impl fmt::Display for Plan {
             "idle         spin {}, yield {}, then park: {}",
             self.idle.spin, self.idle.yielding, self.idle_reason
         )?;
-        writeln!(
-            f,
-            "open         {} keys and {} items a shard",
-            grouped(self.batcher.open_keys as u64),
-            grouped(self.batcher.open_items as u64)
-        )?;
+        match &self.windows {
+            Some(windows) => writeln!(
+                f,
+                "windows      {} items each, two a shard: one fills, one is handed over",
+                grouped(windows.items as u64)
+            )?,
+            None => writeln!(
+                f,
+                "open         {} keys and {} items a shard",
+                grouped(self.batcher.open_keys as u64),
+                grouped(self.batcher.open_items as u64)
+            )?,
+        }
         writeln!(f, "{:<24} {:>8} {:>15} {:>15}", "memory", "number", "bytes each", "bytes")?;
         for part in &self.parts {
             writeln!(

@@ -6,6 +6,7 @@ mod pass;
 mod plain;
 mod queued;
 mod stepping;
+mod windowed;
 
 use std::any::Any;
 use std::hash::BuildHasher;
@@ -31,10 +32,8 @@ use crate::router::Router;
 use crate::shard_id::ShardId;
 use crate::tally::{Histograms, Tally};
 use crate::verdict::Trigger;
-pub(crate) use operate::Operation;
-pub(crate) use plain::Plain;
-pub(crate) use queued::Queued;
-pub(crate) use stepping::Stepping;
+pub(crate) use {operate::Operation, stepping::Stepping};
+pub(crate) use {plain::Plain, queued::Queued, windowed::Windowed};
 
 /// What a factory may fail with.
 pub(crate) type FactoryError = Box<dyn std::error::Error + Send + Sync>;

@@ -24,7 +24,7 @@ use crate::nanos::{Clock, MadeUp, Nanos};
 use crate::plan::Plan;
 use crate::producer::Producer;
 use crate::router::KeyHasher;
-use crate::shard::{Control, Ends, Operation, Plain, Queued, Shard, Stepping};
+use crate::shard::{Control, Ends, Operation, Plain, Queued, Shard, Stepping, Windowed};
 use crate::shard_id::ShardId;
 use crate::snapshot::{Pin, Snapshot};
 use crate::tally::Counters;
@@ -148,13 +148,18 @@ impl<H: Handler, S: BuildHasher + Clone + 'static> Stepped<H, S> {
             let (factory, observer) = (factory.clone(), watch.observer.clone());
             let ends = Ends { lanes, factory, control: requests, counters, observer };
             let fail = |source| StartError::Factory { shard: index, source };
-            let made: Box<dyn Stepping> = match plan.operations.clone() {
-                None => {
+            let made: Box<dyn Stepping> = match (plan.operations.clone(), plan.windows) {
+                (None, Some(windows)) => {
+                    let made =
+                        Shard::<H, S, Windowed<H>>::new(shard, &plan, &entrance, ends, windows);
+                    Box::new(made.map_err(fail)?)
+                }
+                (None, None) => {
                     let made =
                         Shard::<H, S, Plain<H>>::new(shard, &plan, &entrance, ends, plan.batcher);
                     Box::new(made.map_err(fail)?)
                 }
-                Some(operations) => {
+                (Some(operations), _) => {
                     let router = &entrance.router;
                     let around = watch.surroundings(shard, &plan, router, cancels.next());
                     let parts = (operations, around);

@@ -164,6 +164,16 @@ fn merged_quotes_are_all_accounted_for_and_the_last_price_stands() {
 }
 
 #[test]
+fn windows_come_to_the_same_sums_as_batches_that_stand_open() {
+    let output = text(&example("windowed").output().expect("it starts"));
+    let lines: Vec<_> = output.lines().collect();
+    assert!(lines[0].starts_with("hashed: 1000000 readings, "), "{output}");
+    assert!(lines[1].starts_with("windowed:65536: 1000000 readings, "), "{output}");
+    let expected = ["the sums are the same: true", "in all 499999500000 Wh"];
+    assert_eq!(lines[2..], expected, "{output}");
+}
+
+#[test]
 fn routed_orders_have_a_result_for_each_destination() {
     let output = text(&example("routing").output().expect("it starts"));
     let expected = "order 1:\n  ledger  booked\n  search  indexed\n  mail    sent\n\

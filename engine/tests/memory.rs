@@ -14,10 +14,16 @@ use std::time::Duration;
 
 use engine::testing::{self, Stepped};
 use engine::{
-    Batch, Builder, Engine, EngineProducer, Handler, Item, Plan, Settled, Shards, Sizing, Verdict,
+    Batch, Builder, Engine, EngineProducer, Grouping, Handler, Item, Patience, Plan, Settled,
+    Shards, Sizing, Trigger, Verdict,
 };
 
 static HELD: AtomicIsize = AtomicIsize::new(0);
+
+thread_local! {
+    /// How often this thread has taken memory.
+    static TAKEN: Cell<u64> = const { Cell::new(0) };
+}
 
 struct Counting;
 
@@ -26,9 +32,11 @@ static COUNTING: Counting = Counting;
 
 fn count(taken: usize, given: usize) {
     HELD.fetch_add(taken as isize - given as isize, Ordering::Relaxed);
+    TAKEN.set(TAKEN.get() + u64::from(taken > 0));
 }
 
-// SAFETY: every call goes on to the system's allocator as it came; the count is an atomic number.
+// SAFETY: every call goes on to the system's allocator as it came; the counts are an atomic number and a
+// constant-initialised thread-local without a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 0);
@@ -140,6 +148,13 @@ fn a_start_takes_the_bytes_that_the_plan_says_and_gives_them_back() {
     );
     start_takes_what_the_plan_says("many keys", all_done().open_keys(1 << 20));
     start_takes_what_the_plan_says("an odd number of keys", all_done().open_keys(100_000));
+    for items in [1_024, 65_536, 100_000, 524_288] {
+        let grouping = Grouping::Windowed { items };
+        start_takes_what_the_plan_says(
+            "windows",
+            all_done().sizing(Sizing::Fixed(200)).grouping(grouping),
+        );
+    }
     start_takes_what_the_plan_says("many items", all_done().open_items(3_000_000));
     start_takes_what_the_plan_says(
         "many lanes and shards",
@@ -193,6 +208,55 @@ fn a_million_keys_with_one_item_each_stay_within_the_plan() {
     engine.advance(Duration::from_millis(10));
     engine.settle();
     assert_eq!(engine.snapshot().done, MILLION);
+}
+
+/// In as little a hurry as its engine, but for each 700th.
+struct Hurried(u64);
+
+impl Item for Hurried {
+    type Key<'a> = u64;
+
+    fn key(&self) -> u64 {
+        self.0
+    }
+
+    fn patience(&self) -> Patience {
+        if self.0 % 700 == 7 { Patience::None } else { Patience::Engine }
+    }
+}
+
+/// After a first round, neither the shard nor the producer, which are on one thread here.
+#[test]
+fn windows_that_fill_close_and_fill_again_allocate_nothing() {
+    let _turn = turn();
+    let builder = Engine::from_fn(|_key, _rows: &[Hurried]| Ok::<(), ()>(()))
+        .sizing(Sizing::Fixed(100))
+        .grouping(Grouping::Windowed { items: 1_024 })
+        .lane_items(4_096);
+    let mut engine = Stepped::new(builder).expect("the settings can work");
+    let mut producer = engine.producer().expect("a lane");
+    let mut round = |round: u64| {
+        // Full windows of few keys and of many, some that go early, and what is left at the end.
+        for (items, keys) in [(3_000, 5), (3_000, 600), (3_000, 2_500)] {
+            let mut run = (0..items).map(|n| Hurried(round + n % keys));
+            assert_eq!(producer.push_run(&mut run).expect("room") as u64, items);
+            engine.settle();
+            engine.advance(Duration::from_millis(11));
+            engine.settle();
+        }
+        producer.push(Hurried(round)).expect("room");
+        producer.flush().expect("open");
+        engine.settle();
+    };
+    round(0);
+    let before = TAKEN.get();
+    (1..40).for_each(&mut round);
+    assert_eq!(TAKEN.get() - before, 0);
+    let last = engine.shutdown();
+    assert_eq!(last.done, 40 * 9_001);
+    for trigger in [Trigger::Size, Trigger::Deadline, Trigger::Flush, Trigger::Patience] {
+        assert!(last.triggers[trigger.index()] > 0, "{trigger:?}: {last}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Sender, channel};
 
-use engine::{Batch, Engine, Handler, Settled, Shards, Sizing};
+use engine::{Batch, Engine, Grouping, Handler, Settled, Shards, Sizing};
 
 use super::EngineCase;
 use super::item::Record;
@@ -19,13 +19,22 @@ use crate::trivial::{Done, Trivial};
 pub(crate) struct Tidegate {
     pub(crate) name: &'static str,
     pub(crate) sizing: Sizing,
+    pub(crate) grouping: Grouping,
     /// Whether items are pushed in runs, or one by one.
     pub(crate) runs: bool,
 }
 
 /// As the peers batch: up to the same size, for as long; pushed in the cheapest way there is.
-pub(crate) const TIDEGATE: Tidegate =
-    Tidegate { name: "tidegate", sizing: Sizing::Fixed(BATCH_ITEMS as u32), runs: true };
+pub(crate) const TIDEGATE: Tidegate = Tidegate {
+    name: "tidegate",
+    sizing: Sizing::Fixed(BATCH_ITEMS as u32),
+    grouping: Grouping::Hashed,
+    runs: true,
+};
+
+/// The same, but that items gather in windows of the default size.
+pub(crate) const WINDOWED: Tidegate =
+    Tidegate { name: "tidegate windowed", grouping: Grouping::WINDOWED, ..TIDEGATE };
 
 struct Summing<T> {
     /// Some until it is dropped.
@@ -75,6 +84,7 @@ impl<T: Record> Peer<EngineCase<T>> for Tidegate {
         })
         .shards(Shards::Count(shards))
         .sizing(self.sizing)
+        .grouping(self.grouping)
         .lanes(case.producers as usize)
         .handle_lanes(0)
         .lane_items(QUEUE_ITEMS)

@@ -23,7 +23,7 @@ const FLUSH_AFTER: Nanos = Nanos::from_nanos(60_000_000_000);
 const OPEN_ITEMS: usize = 1 << 20;
 
 pub(super) struct Engine<T: Pushed> {
-    grouping: internals::Grouping<Summing<T>, KeyHasher>,
+    grouping: internals::Turns<Summing<T>, KeyHasher>,
     now: u64,
 }
 
@@ -38,7 +38,7 @@ impl<T: Pushed> Grouper<T> for Engine<T> {
         };
         let hasher = KeyHasher::with_seed(0x9E37_79B9_7F4A_7C15, SharedSeed::global_random());
         let handler = Summing { trivial: Trivial::new(case.keys), rows: PhantomData };
-        Self { grouping: internals::Grouping::new(&sizes, hasher, handler), now: 0 }
+        Self { grouping: internals::Turns::new(&sizes, hasher, handler), now: 0 }
     }
 
     #[inline]

@@ -14,6 +14,7 @@ use crate::panics::{drop_panics, message};
 use crate::ready::ReadyBatch;
 use crate::tally::Tally;
 use crate::verdict::Trigger;
+use crate::verdicts::Verdicts;
 
 impl<T: Item, R, E> Batcher<T, R, E> {
     /// Whether a batch is ready.
@@ -40,49 +41,19 @@ impl<T: Item, R, E> Batcher<T, R, E> {
         H: Handler<Item = T, Reply = R, Error = E>,
     {
         let ReadyBatch { mut block, trigger, since, deadline } = self.ready.pop()?;
-        let items = self.of_one_key(&mut block);
+        let most = block.len();
+        let items = of_one_key(&mut block, most, &mut self.tally);
         let cut = if items == block.len() { trigger } else { Trigger::Conflict };
         self.ready.prefetch();
         self.tally.handed_over(items, cut);
-        let panic = self.call(handler, &mut block, items, cut, before);
+        let panic =
+            call(handler, &mut block, items, cut, &mut self.verdicts, &mut self.tally, before);
         if block.is_empty() {
             self.arena.release(block);
         } else {
             self.ready.put_back(ReadyBatch { block, trigger, since, deadline });
         }
         Some(HandedOver { items, since, deadline, panic, seen: None })
-    }
-
-    /// Hands the first `items` of a block over, which count as ready, and settles what was decided; the
-    /// others stay in it. Gives back the handler's panic.
-    #[inline(always)]
-    fn call<H>(
-        &mut self,
-        handler: &mut H,
-        block: &mut Block<T>,
-        items: usize,
-        trigger: Trigger,
-        before: impl FnOnce(&mut Tally, usize),
-    ) -> Option<Box<dyn Any + Send>>
-    where
-        H: Handler<Item = T, Reply = R, Error = E>,
-    {
-        let were = block.len();
-        before(&mut self.tally, items);
-        let mut desk = Desk::new(block, items, trigger, &mut self.verdicts);
-        let panic = catch_unwind(AssertUnwindSafe(|| {
-            let _settled = handler.handle(Group::new(&mut desk));
-        }))
-        .err();
-        let Concluded { done, failed, dead, drop_panics } = desk.conclude();
-        self.tally.settled(done, failed, dead);
-        self.tally.counters.drop_panics += drop_panics as u64;
-        debug_assert_eq!(
-            done + failed + dead + block.len(),
-            were,
-            "every item is settled or still here"
-        );
-        panic
     }
 
     /// Whether items need not become batches now: each is one by itself, and none is here that it could
@@ -116,7 +87,8 @@ impl<T: Item, R, E> Batcher<T, R, E> {
     {
         let taken = passage.push(item);
         debug_assert!(taken.is_ok(), "the passage is empty");
-        let panic = self.call(handler, passage, 1, Trigger::Size, before);
+        let Self { verdicts, tally, .. } = self;
+        let panic = call(handler, passage, 1, Trigger::Size, verdicts, tally, before);
         debug_assert!(passage.is_empty(), "one item is always decided, and if only by a panic");
         panic
     }
@@ -129,41 +101,6 @@ impl<T: Item, R, E> Batcher<T, R, E> {
     /// Nothing more passes for now.
     pub(crate) fn close_passage(&mut self, passage: Block<T>) {
         self.tally.counters.drop_panics += self.arena.release(passage) as u64;
-    }
-
-    /// How many items of a batch, from the first on, have the same key: all, unless two keys have the
-    /// same hash. What is behind comes next. Items whose key panics at it fail.
-    #[inline]
-    fn of_one_key(&mut self, block: &mut Block<T>) -> usize {
-        let mut same = 1;
-        while same < block.len() {
-            let (first, rest) = (&block.items()[0], &block.items()[same..]);
-            let ended = catch_unwind(AssertUnwindSafe(|| {
-                let key = first.key();
-                for item in rest {
-                    if item.key() != key {
-                        break;
-                    }
-                    same += 1;
-                }
-            }));
-            let Err(panic) = ended else { break };
-            self.fail_key(block, same, panic);
-        }
-        same
-    }
-
-    /// The code of the key of the item at this place panicked.
-    #[cold]
-    fn fail_key(&mut self, block: &mut Block<T>, at: usize, panic: Box<dyn Any + Send>) {
-        tracing::error!(panic = message(&*panic), "an item's key panicked");
-        drop_panics(panic);
-        block.items_mut()[..=at].rotate_right(1);
-        let counters = &mut self.tally.counters;
-        counters.drop_panics += block.settle_front(1) as u64;
-        counters.key_panics += 1;
-        counters.ready -= 1;
-        counters.failed += 1;
     }
 
     /// Fails everything that is here; says how many items that were.
@@ -186,4 +123,74 @@ impl<T: Item, R, E> Batcher<T, R, E> {
             }
         }
     }
+}
+
+/// Hands the first `items` of a block over, which count as ready, and settles what was decided; the
+/// others stay in it. Gives back the handler's panic.
+#[inline(always)]
+pub(crate) fn call<H: Handler>(
+    handler: &mut H,
+    block: &mut Block<H::Item>,
+    items: usize,
+    trigger: Trigger,
+    verdicts: &mut Verdicts<H::Reply, H::Error>,
+    tally: &mut Tally,
+    before: impl FnOnce(&mut Tally, usize),
+) -> Option<Box<dyn Any + Send>> {
+    let were = block.len();
+    before(tally, items);
+    let mut desk = Desk::new(block, items, trigger, verdicts);
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        let _settled = handler.handle(Group::new(&mut desk));
+    }))
+    .err();
+    let Concluded { done, failed, dead, drop_panics } = desk.conclude();
+    tally.settled(done, failed, dead);
+    tally.counters.drop_panics += drop_panics as u64;
+    debug_assert_eq!(
+        done + failed + dead + block.len(),
+        were,
+        "every item is settled or still here"
+    );
+    panic
+}
+
+/// How many items of a block, from the first on and among the first `most`, have the same key: all,
+/// unless two keys have the same hash. What is behind comes next. Items whose key panics at it fail.
+#[inline]
+pub(crate) fn of_one_key<T: Item>(
+    block: &mut Block<T>,
+    mut most: usize,
+    tally: &mut Tally,
+) -> usize {
+    let mut same = 1;
+    while same < most {
+        let (first, rest) = (&block.items()[0], &block.items()[same..most]);
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            let key = first.key();
+            for item in rest {
+                if item.key() != key {
+                    break;
+                }
+                same += 1;
+            }
+        }));
+        let Err(panic) = ended else { break };
+        fail_key(block, same, panic, tally);
+        most -= 1;
+    }
+    same
+}
+
+/// The code of the key of the item at this place panicked.
+#[cold]
+fn fail_key<T>(block: &mut Block<T>, at: usize, panic: Box<dyn Any + Send>, tally: &mut Tally) {
+    tracing::error!(panic = message(&*panic), "an item's key panicked");
+    drop_panics(panic);
+    block.items_mut()[..=at].rotate_right(1);
+    let counters = &mut tally.counters;
+    counters.drop_panics += block.settle_front(1) as u64;
+    counters.key_panics += 1;
+    counters.ready -= 1;
+    counters.failed += 1;
 }

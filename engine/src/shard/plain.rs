@@ -124,13 +124,18 @@ impl<H: Handler> Core<H> for Plain<H> {
         to.publish(&counters.write());
     }
 
-    /// Whoever looks while the handler works, or hangs, sees that it has so many items in its hands.
     #[inline(always)]
     fn report(tally: &mut Tally, items: usize, to: &mut SeqlockWriter) {
-        match tally.progress(items) {
-            Some(progress) => to.progress(progress),
-            None => report_anew(tally, items, to),
-        }
+        report_progress(tally, items, to);
+    }
+}
+
+/// Whoever looks while the handler works, or hangs, sees that it has so many items in its hands.
+#[inline(always)]
+pub(super) fn report_progress(tally: &mut Tally, items: usize, to: &mut SeqlockWriter) {
+    match tally.progress(items) {
+        Some(progress) => to.progress(progress),
+        None => report_anew(tally, items, to),
     }
 }
 

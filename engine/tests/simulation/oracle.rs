@@ -51,6 +51,8 @@ pub(crate) struct Terms {
     pub(crate) punctual: bool,
     /// There is memory for everything that the run can have open.
     pub(crate) ample: bool,
+    /// A batch goes with its whole window, whose other items are of other keys.
+    pub(crate) windowed: bool,
     /// A panic stops its shard, and with it whatever waits there.
     pub(crate) stops: bool,
 }
@@ -69,6 +71,10 @@ pub(crate) struct Oracle {
     triggers: [u64; Trigger::ALL.len()],
     pub(crate) flushed: bool,
     pub(crate) closed: bool,
+    /// Somebody was hasty.
+    hurried: bool,
+    /// When one was last seen that was due, or nearly, as it was handed over or waited.
+    due_seen: Nanos,
 }
 
 impl Oracle {
@@ -86,11 +92,14 @@ impl Oracle {
             triggers: [0; Trigger::ALL.len()],
             flushed: false,
             closed: false,
+            hurried: false,
+            due_seen: Nanos::ZERO,
         }
     }
 
     pub(crate) fn accept(&mut self, item: Accepted) {
         self.accepted += 1;
+        self.hurried |= item.hasty;
         self.waiting.entry((item.way, item.key)).or_default().push_back(item.id);
         assert!(self.items.insert(item.id, item).is_none(), "identities are new");
     }
@@ -100,6 +109,9 @@ impl Oracle {
         self.calls += 1;
         self.triggers[call.trigger.index()] += 1;
         let items: Vec<Accepted> = call.batch.iter().map(|id| self.items[id]).collect();
+        if self.items.values().any(|item| item.not_before <= now) {
+            self.due_seen = now;
+        }
         self.check_batch(call, &items, now);
         for item in &items[..call.taken_up] {
             let waiting = self.waiting.get_mut(&(item.way, item.key)).expect("it was accepted");
@@ -121,20 +133,23 @@ impl Oracle {
     }
 
     fn check_batch(&self, call: &Call, items: &[Accepted], now: Nanos) {
-        let Terms { sizing, largest, ample, punctual, .. } = self.terms;
+        let Terms { sizing, largest, ample, punctual, windowed, .. } = self.terms;
         assert!(!items.is_empty() && items.len() <= largest, "the size is a cap: {call:?}");
         assert!(items.iter().all(|item| item.key == items[0].key), "one key: {items:?}");
         let tiers = matches!(sizing, Sizing::Tiers(_));
         match call.trigger {
             // A panic's rest keeps its trigger, and the one that was due may be gone.
             Trigger::Deadline if punctual && self.panics == 0 => {
-                let due = items.iter().any(|item| item.not_before <= now);
+                let due = match windowed {
+                    true => self.due_seen == now,
+                    false => items.iter().any(|item| item.not_before <= now),
+                };
                 assert!(due, "G4: {items:?} came too early, at {now}");
             }
             Trigger::Shallow => assert!(tiers, "{sizing} lingers at any depth"),
             Trigger::Flush => assert!(self.flushed, "nobody asked for a flush"),
             Trigger::Patience => {
-                let rest = self.panics > 0;
+                let rest = self.panics > 0 || (windowed && self.hurried);
                 assert!(rest || items.iter().any(|item| item.hasty), "{items:?} are patient");
             }
             Trigger::Pressure => assert!(!ample, "there is memory for all"),
@@ -158,6 +173,9 @@ impl Oracle {
             assert_eq!(snapshot.failed, self.failed, "G12: {snapshot}");
         }
         for shard in &snapshot.shards {
+            if self.terms.windowed {
+                assert_eq!((shard.open_batches, shard.known_keys), (u64::from(shard.open > 0), 0));
+            }
             assert!(shard.open_batches <= self.terms.open_keys, "G6: {snapshot}");
             assert!(shard.known_keys <= self.terms.open_keys, "G6: {snapshot}");
         }

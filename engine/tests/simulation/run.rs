@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use engine::testing::Stepped;
 use engine::{
-    AfterPanic, Batch, Engine, Handle, Handler, Item, Nanos, Patience, Producer, PushError,
-    Settled, Shards, Sizing, Tiers, Verdict,
+    AfterPanic, Batch, Engine, Grouping, Handle, Handler, Item, Nanos, Patience, Producer,
+    PushError, Settled, Shards, Sizing, Tiers, Verdict,
 };
 
 use crate::dice::Dice;
@@ -139,11 +139,23 @@ impl Run {
             _ => (dice.one_of(&[1, 2, 5]), dice.one_of(&[1, 3, 20, 150])),
         };
         let flush_after = Duration::from_micros(dice.one_of(&[1, 100, 10_000, 1_000_000]));
-        let sizing = if bursts { Sizing::Fixed(2) } else { sizing(&mut dice) };
+        // Bursts are about the memory of blocks, which queues have none of.
+        let (queues, windowed) = match dice.below(4) {
+            0 => (false, true),
+            1 | 2 if !bursts => (true, false),
+            _ => (false, false),
+        };
+        let sizing = match windowed {
+            true => Sizing::Fixed(dice.one_of(&[1, 2, 7, 100])),
+            false if bursts => Sizing::Fixed(2),
+            false => sizing(&mut dice),
+        };
         let wild = dice.once_in(3);
         let after_panic = dice.one_of(&[AfterPanic::Rebuild, AfterPanic::Keep, AfterPanic::Stop]);
-        // Bursts are about the memory of blocks, which queues have none of.
-        let queues = !bursts && dice.below(2) == 0;
+        let grouping = match windowed {
+            true => Grouping::Windowed { items: 1_024 },
+            false => Grouping::Hashed,
+        };
         let builder = Engine::builder(|_| Watched)
             .shards(Shards::Count(1 + dice.below(4) as usize))
             .lanes(lanes)
@@ -152,6 +164,7 @@ impl Run {
             .drain_items(if bursts { 1_024 } else { dice.one_of(&[1, 3, 16, 1_024]) })
             .flush_after(flush_after)
             .sizing(sizing)
+            .grouping(grouping)
             .open_keys(open_keys)
             .open_items(open_items)
             .after_panic(after_panic)
@@ -166,7 +179,8 @@ impl Run {
             },
             open_keys: open_keys as u64,
             punctual: dice.below(2) == 0,
-            ample,
+            ample: ample || windowed,
+            windowed,
             stops: wild && after_panic == AfterPanic::Stop,
         };
         let ticks = Nanos::from(flush_after).as_nanos().div_ceil(254);

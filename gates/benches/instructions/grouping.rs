@@ -1,6 +1,6 @@
-//! Grouping alone: a turn without lanes.
+//! Turns alone: a turn without lanes.
 
-use engine::internals::{Grouping, Sizes};
+use engine::internals::{Sizes, Turns};
 use engine::{Nanos, Sizing};
 use foldhash::fast::FixedState;
 use gungraun::prelude::*;
@@ -28,7 +28,7 @@ fn group(keys: u64) {
         open_keys: 1 << 17,
         open_items: 1 << 20,
     };
-    let mut grouping = Grouping::new(&sizes, FixedState::with_seed(7), Taking::default());
+    let mut grouping = Turns::new(&sizes, FixedState::with_seed(7), Taking::default());
     let mut rows = Rows::of_keys(keys);
     let mut now = 0;
     rounds(ROUND, WARM, |counting| {
