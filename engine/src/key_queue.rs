@@ -19,6 +19,8 @@ pub(crate) struct KeyQueue {
     /// Nodes of the open batch, at the end of the list, their weight, and how many it may hold.
     pub(crate) open: u32,
     pub(crate) open_weight: u64,
+    /// Accepted items that the open batch's nodes stand for, without those that are held.
+    pub(crate) open_units: u64,
     pub(crate) target: u32,
     /// Counts the batches that were opened.
     pub(crate) epoch: u32,
@@ -48,6 +50,7 @@ impl KeyQueue {
             batches: 0,
             open: 0,
             open_weight: 0,
+            open_units: 0,
             target: 1,
             epoch: 0,
             deadline: Nanos::MAX,

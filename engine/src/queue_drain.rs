@@ -39,11 +39,11 @@ impl<T: Item, R, E, S: BuildHasher> QueueDrain<'_, T, R, E, S> {
         while let Some(item) = self.run.peek() {
             let spot = self.router.locate(item);
             let (weight, expires_after) = (weight(item), expires_after(item));
-            match self.queues.takes(spot) {
-                Taken::Yes => {}
+            let known = match self.queues.takes(spot) {
+                Taken::Yes(known) => known,
                 Taken::NoRoom => return,
                 Taken::Held => return self.queues.note_stop(),
-            }
+            };
             let seq = self.run.seq();
             let (since, _) = self.notes.since(seq);
             let (mut patience, mut answer, mut hurries) = (Patience::Engine, None, false);
@@ -59,7 +59,7 @@ impl<T: Item, R, E, S: BuildHasher> QueueDrain<'_, T, R, E, S> {
             let origin = Origin { shard: self.shard, lane: self.lane, seq };
             let arrived =
                 Arrived { spot, origin, since, patience, expires_after, weight, answer, hurries };
-            self.queues.accept(item, arrived);
+            self.queues.accept(item, known, arrived);
         }
     }
 

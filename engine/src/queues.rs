@@ -290,6 +290,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
 impl<T: Item, R, E> Drop for Queues<T, R, E> {
     fn drop(&mut self) {
         self.fail_all();
+        debug_assert!(
+            std::thread::panicking() || self.domains.len() == 0,
+            "a domain goes with the last of its items"
+        );
         if let Some(block) = self.spare.take() {
             self.arena.release(block);
         }

@@ -17,11 +17,18 @@ use crate::verdict::{Failure, Outcome, Trigger};
 /// Whether an item can be taken now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    Yes,
+    Yes(Known),
     /// No memory; batches must go first.
     NoRoom,
     /// As many wait behind what holds its key, or its entity, as may.
     Held,
+}
+
+/// What is known here of an item's key and of its domain, before it is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    key: Option<At>,
+    domain: Option<At>,
 }
 
 /// What is known of an item besides itself, found out while it still lies in its lane.
@@ -41,12 +48,13 @@ pub(crate) struct Arrived<R, E> {
 impl<T: Item, R, E> Queues<T, R, E> {
     /// Whether an item that belongs there can be taken: [`accept`](Self::accept) must follow a yes.
     pub(crate) fn takes(&mut self, spot: Spot) -> Taken {
-        let key = self.keys.find(spot.hash);
+        let (key, domain) = (self.keys.find(spot.hash), self.domains.find(spot.domain));
+        let known = Known { key, domain };
         if key.is_some_and(|key| self.is_full(key)) {
-            return Taken::Yes;
+            return Taken::Yes(known);
         }
         let most = self.operations.held_items_max;
-        let domain = self.domains.find(spot.domain).map(|domain| &self.domains[domain]);
+        let domain = domain.map(|domain| &self.domains[domain]);
         let paused = key.is_some_and(|key| self.keys[key].paused && self.keys[key].items >= most);
         if paused || domain.is_some_and(|domain| domain.is_held() && domain.waiting >= most) {
             return Taken::Held;
@@ -57,7 +65,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.tally.counters.memory_stops += 1;
             return Taken::NoRoom;
         }
-        Taken::Yes
+        Taken::Yes(known)
     }
 
     /// A lane waits, since its next item's domain is held and has as many waiting as may.
@@ -70,8 +78,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
         self.keys[key].items >= self.operations.key_items_max
     }
 
-    /// Takes an item.
-    pub(crate) fn accept(&mut self, item: T, arrived: Arrived<R, E>) {
+    /// Takes an item, of which so much was known just before.
+    pub(crate) fn accept(&mut self, item: T, known: Known, arrived: Arrived<R, E>) {
         let Arrived { spot, origin, since, patience, expires_after, weight, answer, hurries } =
             arrived;
         let lingers = match patience {
@@ -89,15 +97,21 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if slip.expires <= self.now {
             return self.refuse(item, slip, Failure::Expired);
         }
-        let Some(key) = self.keys.find_or_make(spot.hash) else { unreachable!("there was room") };
+        let Some(key) = known.key.or_else(|| self.keys.find_or_make(spot.hash)) else {
+            unreachable!("there was room")
+        };
         if self.is_full(key) {
             return self.refuse(item, slip, Failure::KeyFull);
         }
-        let (item, slip) = match self.absorb(key, item, slip, hurry) {
-            Ok(()) => return,
-            Err(back) => back,
+        let (item, slip) = match T::ABSORBS && slip.answer.is_none() {
+            true => match self.absorb(key, item, slip, hurry) {
+                Ok(()) => return,
+                Err(back) => back,
+            },
+            false => (item, slip),
         };
-        let Some(domain) = self.domains.find_or_make(spot.domain) else {
+        let domain = known.domain.or_else(|| self.domains.find_or_make(spot.domain));
+        let Some(domain) = domain else {
             unreachable!("there are as many domains as items, or keys")
         };
         self.keys[key].items += 1;
@@ -147,9 +161,6 @@ impl<T: Item, R, E> Queues<T, R, E> {
         slip: Slip<R, E>,
         hurry: Option<Trigger>,
     ) -> Result<(), (T, Slip<R, E>)> {
-        if !T::ABSORBS || slip.answer.is_some() {
-            return Err((item, slip));
-        }
         let asked =
             catch_unwind(AssertUnwindSafe(|| self.last_that_absorbs(key, &item, slip.domain)));
         let last = match asked {
@@ -179,8 +190,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
                 self.tally.counters.key_panics += 1;
                 // The newer item is gone; of both together nobody knows what is left.
                 self.nodes[last].slip.absorbed += 1;
-                let place = self.nodes[last].place;
-                *self.counter(place) += 1;
+                self.count_in(last, 1);
                 self.drop_waiting(last, Failure::Panicked);
                 Ok(())
             }
@@ -205,8 +215,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     fn grow(&mut self, at: At, newer: &Slip<R, E>, weight: u32, hurry: Option<Trigger>) {
         self.tally.counters.operations.absorbed += 1;
         let node = &mut self.nodes[at];
-        let (key, was, place) = (node.key, node.slip.weight, node.place);
-        let open = node.listed && node.epoch == self.keys[key].epoch;
+        let (key, was) = (node.key, node.slip.weight);
         let slip = &mut node.slip;
         slip.absorbed += 1;
         slip.weight = weight;
@@ -215,14 +224,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let expires = slip.expires.max(newer.expires);
         let moved = expires != slip.expires;
         slip.expires = expires;
-        *self.counter(place) += 1;
+        self.count_in(at, 1);
         if moved && T::EXPIRES {
             self.expiries.cancel(at);
             if expires != Nanos::MAX {
                 self.expiries.arm_not_before(at, expires);
             }
         }
-        if !open {
+        if !self.is_in_open_batch(&self.nodes[at]) {
             return;
         }
         let record = &mut self.keys[key];

@@ -1,7 +1,7 @@
 //! Nodes into lists and out of them: the one place where places are counted.
 
 use super::Queues;
-use super::node::{Node, Place, Slip};
+use super::node::{Links, Node, Place, Slip};
 use crate::item::Item;
 use crate::nanos::Nanos;
 use crate::table::{At, NOWHERE};
@@ -25,16 +25,29 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
-    /// Where a node counts, by what holds it up.
-    fn place_of(&self, node: &Node<T, R, E>) -> Place {
-        let key = &self.keys[node.key];
-        if self.paused || key.paused || self.domains[node.domain].is_held() || self.is_alone(node) {
+    /// Where a node counts.
+    pub(super) fn place(&self, at: At) -> Place {
+        let node = &self.nodes[at];
+        if node.held {
             Place::Held
-        } else if node.listed && node.epoch != key.epoch {
+        } else if node.listed && !self.is_in_open_batch(node) {
             Place::Ready
         } else {
             Place::Open
         }
+    }
+
+    /// Whether it stands in its key's list, in the batch there that may still grow.
+    pub(super) fn is_in_open_batch(&self, node: &Node<T, R, E>) -> bool {
+        node.listed && node.epoch == self.keys[node.key].epoch
+    }
+
+    /// Whether it must wait for something else than its turn.
+    fn is_held_up(&self, node: &Node<T, R, E>) -> bool {
+        self.paused
+            || self.keys[node.key].paused
+            || self.domains[node.domain].is_held()
+            || self.is_alone(node)
     }
 
     /// Whether it backs off by itself, in no list, while others of its key pass.
@@ -42,14 +55,34 @@ impl<T: Item, R, E> Queues<T, R, E> {
         !self.operations.ordered && !node.listed && node.slip.tried
     }
 
-    /// Counts a node where it is now.
+    /// Counts a node anew, if it is held up now and was not, or the other way round.
     pub(super) fn recount(&mut self, at: At) {
-        let place = self.place_of(&self.nodes[at]);
-        let node = &mut self.nodes[at];
-        let (was, units) = (std::mem::replace(&mut node.place, place), node.slip.units());
-        if was != place {
-            *self.counter(was) -= units;
-            *self.counter(place) += units;
+        let held = self.is_held_up(&self.nodes[at]);
+        if held != self.nodes[at].held {
+            let units = self.nodes[at].slip.units();
+            self.count_out(at, units);
+            self.nodes[at].held = held;
+            self.count_in(at, units);
+        }
+    }
+
+    /// So much of a node counts from now on, where it is.
+    pub(super) fn count_in(&mut self, at: At, units: u64) {
+        let place = self.place(at);
+        *self.counter(place) += units;
+        if place == Place::Open && self.nodes[at].listed {
+            let key = self.nodes[at].key;
+            self.keys[key].open_units += units;
+        }
+    }
+
+    /// So much of a node does not count any more, or elsewhere from now on.
+    fn count_out(&mut self, at: At, units: u64) {
+        let place = self.place(at);
+        *self.counter(place) -= units;
+        if place == Place::Open && self.nodes[at].listed {
+            let key = self.nodes[at].key;
+            self.keys[key].open_units -= units;
         }
     }
 
@@ -71,7 +104,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let mut at = self.keys[key].head;
         while at != NOWHERE {
             self.recount(at);
-            at = self.nodes[at].after;
+            at = self.nodes.links(at).after;
         }
     }
 }
@@ -80,10 +113,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
 impl<T: Item, R, E> Queues<T, R, E> {
     /// A node that is in no list yet.
     pub(super) fn admit(&mut self, item: T, slip: Slip<R, E>, key: At, domain: At) -> At {
-        let (units, expires) = (slip.units(), slip.expires);
+        let expires = slip.expires;
         let slot = slip.answer.as_ref().map(ringbuf::Answer::slot);
+        self.tally.counters.open += slip.units();
         let at = self.nodes.insert(Node::new(item, slip, key, domain));
-        *self.counter(Place::Open) += units;
         self.domains[domain].waiting += 1;
         if expires != Nanos::MAX {
             self.expiries.arm_not_before(at, expires);
@@ -97,7 +130,11 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// Takes a node out of wherever it is. Its key and its domain stay, though they may be idle now.
     pub(super) fn take(&mut self, at: At) -> Node<T, R, E> {
         let listed = self.nodes[at].listed;
-        self.unlist(at);
+        let units = self.nodes[at].slip.units();
+        self.count_out(at, units);
+        if listed {
+            self.leave_list(at);
+        }
         if T::ENTITIES {
             self.unchain(at, listed);
         }
@@ -108,7 +145,6 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.backoffs.cancel(at);
         }
         let node = self.nodes.remove(at);
-        *self.counter(node.place) -= node.slip.units();
         self.domains[node.domain].waiting -= 1;
         node
     }
@@ -252,8 +288,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
 impl<T: Item, R, E> Queues<T, R, E> {
     /// Into the open batch of its key.
     pub(super) fn enqueue(&mut self, at: At) {
-        let Node { key, ref slip, .. } = self.nodes[at];
+        let Node { key, held, ref slip, .. } = self.nodes[at];
         let (weight, deadline) = (u64::from(slip.weight), slip.deadline);
+        let units = if held { 0 } else { slip.units() };
         let most = self.operations.batch_weight_max;
         if self.keys[key].open > 0 && self.keys[key].open_weight.saturating_add(weight) > most {
             self.seal(key, Trigger::Weight);
@@ -263,6 +300,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if record.open == 0 {
             record.target = self.aim.target.get();
             record.open_weight = 0;
+            record.open_units = 0;
             record.deadline = Nanos::MAX;
             self.tally.counters.open_batches += 1;
             record.opened_before = self.last_opened;
@@ -273,6 +311,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         let record = &mut self.keys[key];
         record.open += 1;
+        record.open_units += units;
         record.open_weight = record.open_weight.saturating_add(weight);
         let (full, heavy) = (record.open >= record.target, record.open_weight >= most);
         if full || heavy {
@@ -301,10 +340,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if last == NOWHERE {
             record.head = at;
         } else {
-            self.nodes[last].after = at;
+            self.nodes.links_mut(last).after = at;
         }
+        *self.nodes.links_mut(at) = Links { before: last, after: NOWHERE };
         let node = &mut self.nodes[at];
-        (node.before, node.after) = (last, NOWHERE);
         (node.listed, node.epoch, node.cut) = (true, epoch, None);
     }
 
@@ -318,31 +357,40 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if first == NOWHERE {
             record.tail = at;
         } else {
-            self.nodes[first].before = at;
+            self.nodes.links_mut(first).before = at;
         }
+        *self.nodes.links_mut(at) = Links { before: NOWHERE, after: first };
+        let units = self.nodes[at].slip.units();
+        self.count_out(at, units);
         let node = &mut self.nodes[at];
-        (node.before, node.after) = (NOWHERE, first);
         (node.listed, node.epoch, node.cut) = (true, epoch, cut);
+        self.count_in(at, units);
         self.recount(at);
     }
 
-    /// Out of its key's list, if it is in it. If it was the last of a sealed batch, the one before it is
-    /// that now.
+    /// Out of its key's list.
     pub(super) fn unlist(&mut self, at: At) {
-        let Node { key, before, after, listed, epoch, cut, ref slip, .. } = self.nodes[at];
-        if !listed {
-            return;
-        }
+        let units = self.nodes[at].slip.units();
+        self.count_out(at, units);
+        self.leave_list(at);
+        self.count_in(at, units);
+    }
+
+    /// Out of its key's list. If it was the last of a sealed batch, the one before it is that now. It does
+    /// not count meanwhile.
+    fn leave_list(&mut self, at: At) {
+        let Node { key, epoch, cut, ref slip, .. } = self.nodes[at];
         let weight = u64::from(slip.weight);
+        let Links { before, after } = self.nodes.links(at);
         if before == NOWHERE {
             self.keys[key].head = after;
         } else {
-            self.nodes[before].after = after;
+            self.nodes.links_mut(before).after = after;
         }
         if after == NOWHERE {
             self.keys[key].tail = before;
         } else {
-            self.nodes[after].before = before;
+            self.nodes.links_mut(after).before = before;
         }
         self.nodes[at].listed = false;
         if let Some(trigger) = cut {
@@ -383,20 +431,19 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     /// The open batch of a key, if there is one, is to be handed over.
     pub(super) fn seal(&mut self, key: At, trigger: Trigger) {
-        let open = self.keys[key].open;
-        if open == 0 {
+        if self.keys[key].open == 0 {
             return;
         }
         let record = &mut self.keys[key];
-        let mut at = record.tail;
+        let last = record.tail;
         record.open = 0;
         record.batches += 1;
+        // Those of its nodes that are not held were open until now, and are ready from now on.
+        self.tally.counters.open -= record.open_units;
+        self.tally.counters.ready += record.open_units;
+        record.open_units = 0;
         self.close_batch(key);
-        self.nodes[at].cut = Some(trigger);
-        for _ in 0..open {
-            self.recount(at);
-            at = self.nodes[at].before;
-        }
+        self.nodes[last].cut = Some(trigger);
         self.queue(key);
     }
 

@@ -1,10 +1,13 @@
 //! Where items wait, each with what goes with it, in lists that run through them.
 //!
 //! A slab of nodes, taken all at the start. A node stands in the list of its key while it may be handed
-//! over, and, in an engine with entities, in the chain of its entity for as long as it waits at all.
+//! over, and, in an engine with entities, in the chain of its entity for as long as it waits at all. The
+//! links of the lists lie apart from the nodes, side by side: so a list can be followed, and what comes
+//! next brought into the cache, without a look at the nodes themselves.
 
 use ringbuf::Answer;
 
+use crate::arena::{prefetch, vec_on_huge_pages};
 use crate::identity::Origin;
 use crate::nanos::Nanos;
 use crate::spot::Spot;
@@ -89,16 +92,14 @@ pub(crate) struct Node<T, R, E> {
     /// Its key's queue, and its domain's record.
     pub(crate) key: At,
     pub(crate) domain: At,
-    pub(crate) place: Place,
+    /// It must wait for something else than its turn.
+    pub(crate) held: bool,
     /// It stands in its key's list.
     pub(crate) listed: bool,
     /// In which of the key's open batches it came to the list.
     pub(crate) epoch: u32,
     /// It is the last of its batch, which goes because of this.
     pub(crate) cut: Option<Trigger>,
-    /// Neighbours in the key's list.
-    pub(crate) before: At,
-    pub(crate) after: At,
     /// Neighbours in the entity's chain.
     pub(crate) chain_before: At,
     pub(crate) chain_after: At,
@@ -112,21 +113,34 @@ impl<T, R, E> Node<T, R, E> {
             slip,
             key,
             domain,
-            place: Place::Open,
+            held: false,
             listed: false,
             epoch: 0,
             cut: None,
-            before: NOWHERE,
-            after: NOWHERE,
             chain_before: NOWHERE,
             chain_after: NOWHERE,
         }
     }
 }
 
+const CACHE_LINE: usize = 64;
+
+/// Neighbours in the list of a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Links {
+    pub(crate) before: At,
+    pub(crate) after: At,
+}
+
+impl Links {
+    const NONE: Self = Self { before: NOWHERE, after: NOWHERE };
+}
+
 /// Nodes by their places, a fixed number of them.
 pub(crate) struct Nodes<T, R, E> {
     slots: Vec<Option<Node<T, R, E>>>,
+    /// Of the nodes that stand in a list.
+    links: Vec<Links>,
     /// Free places, the one used last on top.
     free: Vec<At>,
 }
@@ -134,12 +148,16 @@ pub(crate) struct Nodes<T, R, E> {
 impl<T, R, E> Nodes<T, R, E> {
     /// Room for `most`; nothing is allocated later.
     pub(crate) fn new(most: usize) -> Self {
-        Self { slots: Vec::with_capacity(most), free: Vec::with_capacity(most) }
+        Self {
+            slots: vec_on_huge_pages(most),
+            links: Vec::with_capacity(most),
+            free: Vec::with_capacity(most),
+        }
     }
 
     /// The heap bytes of [`new`](Self::new).
     pub(crate) fn bytes(most: usize) -> usize {
-        most * (size_of::<Option<Node<T, R, E>>>() + size_of::<At>())
+        most * (size_of::<Option<Node<T, R, E>>>() + size_of::<Links>() + size_of::<At>())
     }
 
     /// How many there are.
@@ -161,6 +179,7 @@ impl<T, R, E> Nodes<T, R, E> {
             None => {
                 assert!(self.slots.len() < self.slots.capacity(), "whoever inserts looks for room");
                 self.slots.push(Some(node));
+                self.links.push(Links::NONE);
                 (self.slots.len() - 1) as At
             }
         }
@@ -176,6 +195,25 @@ impl<T, R, E> Nodes<T, R, E> {
     /// The one at this place, if there is one.
     pub(crate) fn get(&self, at: At) -> Option<&Node<T, R, E>> {
         self.slots.get(at as usize)?.as_ref()
+    }
+
+    /// Neighbours in the list that a node stands in.
+    pub(crate) fn links(&self, at: At) -> Links {
+        self.links[at as usize]
+    }
+
+    pub(crate) fn links_mut(&mut self, at: At) -> &mut Links {
+        &mut self.links[at as usize]
+    }
+
+    /// Brings a node of a list into the cache; says which one comes after it.
+    pub(crate) fn fetch(&self, at: At) -> At {
+        let Some(links) = self.links.get(at as usize) else { return NOWHERE };
+        let node = (&raw const self.slots[at as usize]).cast::<u8>();
+        for line in (0..size_of::<Option<Node<T, R, E>>>()).step_by(CACHE_LINE) {
+            prefetch(node.wrapping_add(line));
+        }
+        links.after
     }
 
     /// Places that were ever used: all nodes are below.

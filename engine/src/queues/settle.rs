@@ -146,6 +146,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         drop(follow_ups);
         verdicts.clear();
+        self.keys[key].items -= (came.done + came.failed) as u32;
         self.send_back(key, complete, trigger);
         if self.operations.isolates {
             self.convict(key);
@@ -238,15 +239,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     /// An item that a handler has seen is settled.
     fn leave(&mut self, item: Option<T>, slip: Slip<R, E>, outcome: Outcome<R, E>) {
-        let (hash, domain) = (slip.hash, slip.domain);
-        if let Some(key) = self.keys.find(hash) {
-            self.keys[key].items -= 1;
-        }
         self.conclude(slip, outcome);
         self.tally.counters.drop_panics += u64::from(drop_panics(item));
-        if let Some(domain) = self.domains.find(domain) {
-            self.domains.forget_if_idle(domain);
-        }
     }
 
     /// Tells whoever asked what became of an item.
@@ -257,6 +251,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     /// Its waker is foreign code, and so is the end of what nobody waits for any more.
     pub(crate) fn tell(&mut self, answer: Option<Answer<Outcome<R, E>>>, outcome: Outcome<R, E>) {
+        if answer.is_none() && !std::mem::needs_drop::<Outcome<R, E>>() {
+            return;
+        }
         let told = catch_unwind(AssertUnwindSafe(|| match answer {
             Some(answer) => answer.answer(outcome),
             None => drop(outcome),

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use foldhash::fast::FixedState;
 use gungraun::prelude::*;
 
 use crate::count::rounds;
 use crate::rows::{Row, Rows};
-use crate::turn::{ROUND, ROUND_TIME, stepped};
-use engine::{Producer, Sizing};
-
-type To = Producer<Row, (), (), FixedState>;
+use crate::turn::{ROUND, ROUND_TIME, To, settings, stepped};
+use engine::Sizing;
 
 /// A push as a call: what it costs where nothing around it is known.
 #[inline(never)]
@@ -27,7 +24,7 @@ fn in_a_run(producer: &mut To, rows: &[Row]) {
 }
 
 fn pushes(shards: usize, work: impl Fn(&mut To, &[Row])) {
-    let mut engine = stepped(Sizing::default(), shards, 1);
+    let mut engine = stepped(settings(Sizing::default(), shards, 1));
     let mut producer = engine.producer().expect("a lane");
     let rows: Vec<_> = Rows::of_keys(1_000).take(ROUND).collect();
     rounds(ROUND, 2, |counting| {
