@@ -96,8 +96,16 @@ impl Clock {
     /// The time since the clock's start. Costs one read of the time-stamp counter, 8 – 20 ns.
     #[inline]
     pub(crate) fn now(&self) -> Nanos {
+        #[cfg(test)]
+        READS.set(READS.get() + 1);
         Nanos(self.source.delta_as_nanos(self.origin, self.source.raw()))
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has read a clock.
+    pub(crate) static READS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// Moves a clock made by [`Clock::made_up`].

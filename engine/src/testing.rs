@@ -355,3 +355,68 @@ impl Flushing {
         self.done.try_recv().ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Settled;
+    use crate::handler::Batch;
+    use crate::nanos::READS;
+    use crate::sizing::Sizing;
+    use crate::{Engine, Grouping, Shards};
+
+    struct Row(u64);
+
+    impl Item for Row {
+        type Key<'a> = u64;
+
+        fn key(&self) -> u64 {
+            self.0 % 8
+        }
+    }
+
+    struct Takes;
+
+    impl Handler for Takes {
+        type Item = Row;
+        type Reply = ();
+        type Error = ();
+
+        fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+            batch.settle_all(|_, _| Ok(()))
+        }
+    }
+
+    fn reads_of(work: impl FnOnce()) -> u64 {
+        let before = READS.get();
+        work();
+        READS.get() - before
+    }
+
+    #[test]
+    fn a_turn_under_load_reads_the_clock_once_and_a_push_never() {
+        let builder = || Engine::builder(|_| Takes).shards(Shards::Count(1)).pin(false);
+        let fixed = || builder().sizing(Sizing::Fixed(100));
+        for builder in [builder(), fixed().queues(true), fixed().grouping(Grouping::WINDOWED)] {
+            let mut engine = Stepped::new(builder).expect("the settings can work");
+            let mut producer = engine.producer().expect("a lane");
+            // The first turns, and a deep one from time to time, measure some of their batches.
+            for warm in [true, true, false] {
+                let pushes = reads_of(|| {
+                    for n in 0..2_000 {
+                        producer.try_push(Row(n)).expect("there is room");
+                    }
+                });
+                let turn = reads_of(|| {
+                    engine.turn();
+                });
+                if !warm {
+                    assert_eq!((pushes, turn), (0, 1));
+                }
+            }
+            engine.advance(Duration::from_secs(1));
+            engine.settle();
+            assert_eq!(engine.snapshot().done, 6_000);
+        }
+    }
+}
