@@ -147,7 +147,7 @@ pub enum EmitError<T> {
     NotHere(T),
     /// Its key has as many items as [`key_items_max`](crate::Builder::key_items_max) allows.
     KeyFull(T),
-    /// There is no memory for another key.
+    /// There is no memory for another key, or for another item.
     NoRoom(T),
     /// As [`PushError::TooHeavy`].
     TooHeavy(T),
@@ -196,7 +196,7 @@ impl<T> fmt::Display for EmitError<T> {
             Self::TooDeep(_) => "follow-ups follow one another as deep as they may",
             Self::NotHere(_) => "a follow-up stays on its shard and with its entity",
             Self::KeyFull(_) => "its key has as many items as it may",
-            Self::NoRoom(_) => "no memory for another key",
+            Self::NoRoom(_) => "no memory for another key, or for another item",
             Self::TooHeavy(_) => TOO_HEAVY,
             Self::Undeclared(_) => UNDECLARED,
             Self::NotSetUp(_) => "the engine was started without follow-ups (`follow_ups`)",

@@ -76,8 +76,8 @@ pub trait Item: Send + Sized + 'static {
     const EXPIRES: bool = false;
 
     /// The time from its push after which it is of no use any more: if a handler has not seen it by then, it
-    /// fails as [`Expired`](crate::Failure::Expired). Counted from a lower bound of the push, so early by up
-    /// to a turn. Takes effect up to the moment of hand-over, also while its key is held or paused. Asked
+    /// fails as [`Expired`](crate::Failure::Expired). Counted from the turn that first sees it in its lane: so
+    /// late by up to a turn, with the handler calls of that, and never early. Takes effect up to the moment of hand-over, also while its key is held or paused. Asked
     /// once, when the shard takes the item.
     #[inline]
     fn expires_after(&self) -> Option<Duration> {

@@ -19,8 +19,11 @@ pub(crate) struct KeyQueue {
     /// Nodes of the open batch, at the end of the list, their weight, and how many it may hold.
     pub(crate) open: u32,
     pub(crate) open_weight: u64,
-    /// Accepted items that the open batch's nodes stand for, without those that are held.
+    /// Accepted items that the nodes of the open batch stand for, and those of the sealed ones.
     pub(crate) open_units: u64,
+    pub(crate) sealed_units: u64,
+    /// What stands in the list must wait for something else than its turn.
+    pub(crate) held: bool,
     pub(crate) target: u32,
     /// Counts the batches that were opened.
     pub(crate) epoch: u32,
@@ -51,6 +54,8 @@ impl KeyQueue {
             open: 0,
             open_weight: 0,
             open_units: 0,
+            sealed_units: 0,
+            held: false,
             target: 1,
             epoch: 0,
             deadline: Nanos::MAX,

@@ -204,15 +204,21 @@ impl<H: Handler, S: BuildHasher + Clone + 'static> Process<H, S> {
 
     fn run(mut self, parker: &Parker) -> Processed<H> {
         let all = self.rest.len();
-        let mut flushed = false;
+        let (mut flushed, mut had) = (false, 0);
         while self.outcomes.len() < all {
             let all_pushed = self.push();
-            if all_pushed && !flushed {
-                // Without room for the mark: the next time round.
-                flushed = self.producer.flush().is_ok();
+            let stands = self.outcomes.len() == had;
+            had = self.outcomes.len();
+            // Nothing need linger any more: nothing comes, or not before something has gone. Without room
+            // for the mark: the next time round.
+            if all_pushed && !flushed || !all_pushed && stands {
+                flushed = self.producer.flush().is_ok() && all_pushed;
             }
             self.go(parker);
             self.collect();
+            if self.shard.has_ended() && all_pushed {
+                self.fail_rest();
+            }
         }
         // Full: it was asked before.
         let _ = self.close.try_send(Control::Close);
@@ -236,8 +242,9 @@ impl<H: Handler, S: BuildHasher + Clone + 'static> Process<H, S> {
         while let Some(item) = self.next.take().or_else(|| self.rest.next()) {
             match self.producer.try_ask(item) {
                 Ok(ticket) => self.tickets.push_back(ticket),
-                Err(PushError::Closed(_)) => {
-                    // The shard stopped after a panic. Those behind come in their turn.
+                Err(PushError::Closed(item)) => {
+                    // The shard stopped after a panic.
+                    self.next = Some(item);
                     self.collect();
                     self.fail_rest();
                     return true;
@@ -253,7 +260,7 @@ impl<H: Handler, S: BuildHasher + Clone + 'static> Process<H, S> {
 
     /// The shard has stopped: nothing more is handled.
     fn fail_rest(&mut self) {
-        let left = 1 + self.rest.len();
+        let left = usize::from(self.next.take().is_some()) + self.rest.len();
         self.rest.by_ref().for_each(drop);
         while let Some(mut ticket) = self.tickets.pop_front() {
             self.outcomes.push(ticket.look().unwrap_or(Err(Failure::Stopped)));

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::identity::Origin;
 use crate::item::{Item, Patience, expires_after, weight};
 use crate::lane::Mark;
+use crate::nanos::Nanos;
 use crate::notes::Notes;
 use crate::panics::{drop_panics, message};
 use crate::queues::{Arrived, Queues, Taken};
@@ -38,7 +39,7 @@ impl<T: Item, R, E, S: BuildHasher> QueueDrain<'_, T, R, E, S> {
     fn items(&mut self) {
         while let Some(item) = self.run.peek() {
             let spot = self.router.locate(item);
-            let (weight, expires_after) = (weight(item), expires_after(item));
+            let (weight, lives) = (weight(item), expires_after(item));
             let known = match self.queues.takes(spot) {
                 Taken::Yes(known) => known,
                 Taken::NoRoom => return,
@@ -46,6 +47,10 @@ impl<T: Item, R, E, S: BuildHasher> QueueDrain<'_, T, R, E, S> {
             };
             let seq = self.run.seq();
             let (since, _) = self.notes.since(seq);
+            let expires = lives.map_or(Nanos::MAX, |lives| {
+                let pushed = self.notes.seen().unwrap_or(self.queues.now());
+                pushed.saturating_add(lives)
+            });
             let (mut patience, mut answer, mut hurries) = (Patience::Engine, None, false);
             while let Some(mark) = self.run.take_mark() {
                 match mark {
@@ -58,7 +63,7 @@ impl<T: Item, R, E, S: BuildHasher> QueueDrain<'_, T, R, E, S> {
             let Some(item) = self.run.next() else { return };
             let origin = Origin { shard: self.shard, lane: self.lane, seq };
             let arrived =
-                Arrived { spot, origin, since, patience, expires_after, weight, answer, hurries };
+                Arrived { spot, origin, since, patience, expires, weight, answer, hurries };
             self.queues.accept(item, known, arrived);
         }
     }

@@ -54,6 +54,7 @@ use crate::verdict::Trigger;
 use crate::verdicts::Verdicts;
 use crate::wheel::Wheel;
 use control::Flush;
+pub(crate) use control::FlushAsked;
 use domain::Domain;
 use flights::Seat;
 use isolate::Suspicion;
@@ -127,6 +128,10 @@ pub(crate) struct Queues<T: Item, R, E> {
     flushed: u64,
     /// Memory ran out in this drain.
     starved: bool,
+    /// A lane waits for something that happens here.
+    stalled: bool,
+    /// Batches that may still be handed over in this turn.
+    hand_overs: usize,
     /// What was accepted gets one attempt more at most.
     draining: bool,
     paused: bool,
@@ -204,6 +209,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
             sweep: None,
             flushed: 0,
             starved: false,
+            stalled: false,
+            hand_overs: 0,
             draining: false,
             paused: false,
             at_begin: [0; 4],
@@ -250,7 +257,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     pub(crate) fn begin(&mut self, now: Nanos, depth: usize) {
         self.now = self.now.max(now);
         self.aim = self.operations.sizing.aim(depth);
-        self.starved = false;
+        (self.starved, self.stalled) = (false, false);
         self.at_begin = self.places();
         if !self.aim.linger {
             self.sweep = self.sweep.or(Some(Trigger::Shallow));
@@ -273,6 +280,22 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let counters = &self.tally.counters;
         let operations = &counters.operations;
         [counters.settled(), counters.ready, operations.held, operations.in_flight]
+    }
+
+    /// The time of this turn.
+    pub(crate) fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// Whether a lane waits for something that happens here: more of its items are no reason for a turn.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    /// Nodes that are left when all comes back that is in a handler's hands, which has so many, and away.
+    fn room_for_follow_ups(&self, in_hand: usize) -> usize {
+        let away: usize = self.seats.iter().map(Seat::items).sum();
+        self.nodes.room().saturating_sub(in_hand + away)
     }
 
     /// Items that no lane has brought.

@@ -384,10 +384,18 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
         let mut left = self.look(now);
         for lane in 0..self.lanes.lanes_in_use() {
             let waiting = (self.lanes.tail(lane) - self.lanes.head(lane)) as usize;
-            for item in self.lanes.run(lane, waiting) {
-                let panicked = drop_panics(item);
-                self.core.tally_mut().counters.drop_panics += u64::from(panicked);
+            let mut run = self.lanes.run(lane, waiting);
+            let mut drop_panicked = 0;
+            loop {
+                // With a mark goes the answer that somebody waits for: it says that the engine stopped.
+                while let Some(mark) = run.take_mark() {
+                    drop_panicked += u64::from(drop_panics(mark));
+                }
+                let Some(item) = run.next() else { break };
+                drop_panicked += u64::from(drop_panics(item));
             }
+            drop(run);
+            self.core.tally_mut().counters.drop_panics += drop_panicked;
         }
         self.core.tally_mut().counters.in_lanes = 0;
         self.core.tally_mut().counters.failed += left as u64;
@@ -434,7 +442,14 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
 
     /// Sleeps until a push, a knock or the next deadline.
     pub(crate) fn park(&mut self, now: Nanos, parker: &Parker) {
-        if self.has_ended() || !self.lanes.lie_down() {
+        if self.has_ended() {
+            return;
+        }
+        let sleeps = match self.core.is_stalled() {
+            true => self.lanes.lie_down_beside(),
+            false => self.lanes.lie_down(),
+        };
+        if !sleeps {
             return;
         }
         self.core.tally_mut().counters.parks += 1;
@@ -453,8 +468,9 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
         self.core.tally_mut().counters.wake_ups += u64::from(rung.is_some());
         let since = rung.map_or(now, Nanos::from_nanos);
         for lane in 0..self.lanes.lanes_in_use() {
-            let head = self.lanes.head(lane);
-            self.notes[lane].note(head, since);
+            // What is past it was pushed after the look at the lane that found nothing more.
+            let tail = self.lanes.tail(lane);
+            self.notes[lane].note(tail, since);
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::lane::Lanes;
 use crate::nanos::{Clock, MadeUp, Nanos};
 use crate::plan::Plan;
 use crate::producer::Producer;
+use crate::queues::FlushAsked;
 use crate::router::KeyHasher;
 use crate::shard::{Control, Ends, Operation, Plain, Queued, Shard, Stepping, Windowed};
 use crate::shard_id::ShardId;
@@ -288,7 +289,10 @@ impl<H: Handler, S: BuildHasher> Stepped<H, S> {
     pub fn flush(&mut self, key: &<H::Item as Item>::Key<'_>) -> Result<Flushing, ControlError> {
         let hash = self.entrance.router.hash_key::<H::Item>(key);
         let (done, flushing) = unbounded();
-        self.operate(key, || Operation::Flush(Some(hash), done.clone()))?;
+        self.operate(key, || {
+            let done = done.clone();
+            Operation::Flush(FlushAsked { hash: Some(hash), deadline: Nanos::MAX, done })
+        })?;
         Ok(Flushing { done: flushing })
     }
 

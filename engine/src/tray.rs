@@ -57,6 +57,8 @@ pub(crate) struct EmitRules<T> {
 /// Follow-ups while a handler emits them.
 pub(crate) struct Emitting<T> {
     rules: EmitRules<T>,
+    /// How many there is memory for.
+    pub(crate) room: usize,
     /// Lent for the time of the call.
     pub(crate) keys: Table<KeyQueue>,
     by: usize,
@@ -81,6 +83,7 @@ impl<T: Item, R, E> Tray<T, R, E> {
             stopped: Vec::with_capacity(if T::ENTITIES { largest } else { 0 }),
             emitting: Emitting {
                 rules,
+                room: 0,
                 keys: Table::new(0),
                 by: 0,
                 depth: 0,
@@ -246,7 +249,7 @@ impl<T: Item> FollowUps<'_, T> {
     /// Each gives the item back: [`EmitError::TooMany`], [`EmitError::TooDeep`] past the limits of
     /// [`Builder::follow_ups`](crate::Builder::follow_ups); [`EmitError::NotHere`] if its key belongs to
     /// another shard, or to another entity; [`EmitError::KeyFull`] if its key has as many items as it may;
-    /// [`EmitError::NoRoom`] if it would be one key too many; [`EmitError::TooHeavy`] and
+    /// [`EmitError::NoRoom`] if it would be one key, or one item, too many; [`EmitError::TooHeavy`] and
     /// [`EmitError::Undeclared`] where a push would be refused so; [`EmitError::NotSetUp`] in an engine
     /// without follow-ups.
     ///
@@ -264,6 +267,9 @@ impl<T: Item> FollowUps<'_, T> {
         }
         if emitting.pending.len() >= limits.per_item as usize {
             return Err(EmitError::TooMany(item));
+        }
+        if emitting.pending.len() >= emitting.room {
+            return Err(EmitError::NoRoom(item));
         }
         match Refusal::find(&item, weight_max) {
             Some(Refusal::TooHeavy) => return Err(EmitError::TooHeavy(item)),

@@ -36,6 +36,14 @@ impl<R, E> Verdicts<R, E> {
         panics
     }
 
+    /// Whether each item has a verdict, and none of them is to come again.
+    pub(crate) fn all_end(&self) -> bool {
+        let ends = |slot: &Option<Verdict<R, E>>| {
+            matches!(slot, Some(Verdict::Done(_) | Verdict::Failed(_)))
+        };
+        self.slots.iter().all(ends)
+    }
+
     pub(crate) fn lay_out(&mut self, items: usize) {
         debug_assert!(self.slots.is_empty(), "the last call's verdicts are settled");
         self.slots.resize_with(items, || None);

@@ -160,12 +160,26 @@ impl<T, M> ShardLanes<T, M> {
     /// After this has returned `true`, [`get_up`](Self::get_up) must follow when the thread is awake,
     /// whatever woke it. Costs a heavy barrier and a look at every lane.
     pub fn lie_down(&mut self) -> bool {
+        self.lie_down_if(|cell| cell.items.look() == 0 && cell.marks.look() == 0)
+    }
+
+    /// As [`lie_down`](Self::lie_down), beside what was there when each lane was [looked at](Self::look)
+    /// last, and may stay for now: `true` if nothing has come since.
+    pub fn lie_down_beside(&mut self) -> bool {
+        self.lie_down_if(|cell| {
+            let seen = (cell.items.tail_seen(), cell.marks.tail_seen());
+            cell.items.look();
+            cell.marks.look();
+            seen == (cell.items.tail_seen(), cell.marks.tail_seen())
+        })
+    }
+
+    fn lie_down_if(&mut self, quiet: impl FnMut(&mut ShardCell<T, M>) -> bool) -> bool {
         // Passes the heavy barrier; what follows therefore sees all that was pushed by anyone who
         // found the shard awake, the claims of their lanes included.
         self.bell.lie_down();
         let lanes = self.matrix.ever_used();
-        let nothing = |cell: &mut ShardCell<T, M>| cell.items.look() == 0 && cell.marks.look() == 0;
-        let sleeps = self.cells[..lanes].iter_mut().all(nothing);
+        let sleeps = self.cells[..lanes].iter_mut().all(quiet);
         if !sleeps {
             self.bell.get_up();
         }

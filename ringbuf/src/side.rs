@@ -79,6 +79,11 @@ impl<M> SideHead<M> {
         self.head.look()
     }
 
+    /// The number up to which marks are known to be there.
+    pub(crate) fn tail_seen(&self) -> u64 {
+        self.head.tail_seen()
+    }
+
     /// After the items' final head was drawn: draws the line between the marks of accepted items
     /// and those that go back.
     pub(crate) fn finish(&mut self, final_head: u64) {

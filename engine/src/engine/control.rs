@@ -10,6 +10,7 @@ use crate::error::{ControlError, FlushError};
 use crate::handler::Handler;
 use crate::item::Item;
 use crate::nanos::Nanos;
+use crate::queues::FlushAsked;
 use crate::shard::{Control, Operation};
 
 impl<H: Handler, S: BuildHasher> Engine<H, S> {
@@ -105,7 +106,7 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
         let mut waits: Vec<Receiver<_>> = Vec::new();
         for shard in shards {
             let (done, wait) = bounded(1);
-            if self.operate(shard, Operation::Flush(hash, done)).is_err() {
+            if self.operate(shard, Operation::Flush(FlushAsked { hash, deadline, done })).is_err() {
                 return Err(FlushError::Stopped);
             }
             waits.push(wait);

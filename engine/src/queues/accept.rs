@@ -38,7 +38,8 @@ pub(crate) struct Arrived<R, E> {
     /// Not after its push.
     pub(crate) since: Nanos,
     pub(crate) patience: Patience,
-    pub(crate) expires_after: Option<Nanos>,
+    /// When it is of no use any more.
+    pub(crate) expires: Nanos,
     pub(crate) weight: u32,
     pub(crate) answer: Option<Answer<Outcome<R, E>>>,
     /// Who asks waits.
@@ -61,7 +62,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         let no_key = key.is_none() && self.keys.room() == 0;
         if no_key || self.nodes.len() >= self.operations.open_items {
-            self.starved = true;
+            (self.starved, self.stalled) = (true, true);
             self.tally.counters.memory_stops += 1;
             return Taken::NoRoom;
         }
@@ -70,6 +71,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     /// A lane waits, since its next item's domain is held and has as many waiting as may.
     pub(crate) fn note_stop(&mut self) {
+        self.stalled = true;
         self.tally.counters.operations.lane_stops += 1;
     }
 
@@ -80,8 +82,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     /// Takes an item, of which so much was known just before.
     pub(crate) fn accept(&mut self, item: T, known: Known, arrived: Arrived<R, E>) {
-        let Arrived { spot, origin, since, patience, expires_after, weight, answer, hurries } =
-            arrived;
+        let Arrived { spot, origin, since, patience, expires, weight, answer, hurries } = arrived;
         let lingers = match patience {
             Patience::Engine => self.operations.flush_after,
             Patience::AtMost(most) => Nanos::from(most).min(self.operations.flush_after),
@@ -92,17 +93,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
             (false, Patience::None) => Some(Trigger::Patience),
             _ => None,
         };
-        let waits = Waits { since, lingers, expires_after };
+        let waits = Waits { since, lingers, expires };
         let slip = Slip { answer, ..Slip::new(spot, origin, self.next_arrival(), waits, weight) };
         if slip.expires <= self.now {
             return self.refuse(item, slip, Failure::Expired);
         }
-        let Some(key) = known.key.or_else(|| self.keys.find_or_make(spot.hash)) else {
+        let Some(key) = known.key.or_else(|| self.key_of(spot.hash)) else {
             unreachable!("there was room")
         };
-        if self.is_full(key) {
-            return self.refuse(item, slip, Failure::KeyFull);
-        }
         let (item, slip) = match T::ABSORBS && slip.answer.is_none() {
             true => match self.absorb(key, item, slip, hurry) {
                 Ok(()) => return,
@@ -110,6 +108,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             },
             false => (item, slip),
         };
+        if self.is_full(key) {
+            return self.refuse(item, slip, Failure::KeyFull);
+        }
         let domain = known.domain.or_else(|| self.domains.find_or_make(spot.domain));
         let Some(domain) = domain else {
             unreachable!("there are as many domains as items, or keys")
@@ -122,12 +123,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
         {
             self.cancel(at);
         } else if let Some(trigger) = hurry {
-            self.hurry(key, trigger);
+            self.hurry_item(at, trigger);
         }
     }
 
     /// The open batch of a key goes at the end of this drain.
-    fn hurry(&mut self, key: At, trigger: Trigger) {
+    pub(super) fn hurry(&mut self, key: At, trigger: Trigger) {
         let record = &mut self.keys[key];
         if record.open == 0 {
             return;
@@ -232,6 +233,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             }
         }
         if !self.is_in_open_batch(&self.nodes[at]) {
+            if let Some(trigger) = hurry {
+                self.hurry_item(at, trigger);
+            }
             return;
         }
         let record = &mut self.keys[key];

@@ -6,6 +6,7 @@ use super::Queues;
 use super::node::Slip;
 use crate::error::{ControlError, FlushError};
 use crate::item::Item;
+use crate::nanos::Nanos;
 use crate::table::At;
 use crate::verdict::{Failure, Trigger};
 
@@ -18,7 +19,26 @@ pub(super) struct Flush {
     /// Once the lanes are drained that far: the items that are left, of those that came before `until`.
     left: Option<u64>,
     until: u64,
+    /// Nobody waits for it any more from this time on.
+    deadline: Nanos,
     done: Sender<Result<(), FlushError>>,
+}
+
+impl Flush {
+    /// Whether items of this key's hash are among those that are to be settled.
+    fn concerns(&self, hash: u64) -> bool {
+        self.hash.is_none_or(|of| of == hash)
+    }
+}
+
+/// Somebody asks for a flush.
+pub(crate) struct FlushAsked {
+    /// Of one key alone, by its hash.
+    pub(crate) hash: Option<u64>,
+    /// They wait until then.
+    pub(crate) deadline: Nanos,
+    /// Who hears what came of it.
+    pub(crate) done: Sender<Result<(), FlushError>>,
 }
 
 /// Pausing.
@@ -28,9 +48,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if self.draining {
             return Err(ControlError::Closed);
         }
-        let key = self.keys.find_or_make(hash).ok_or(ControlError::NoRoom)?;
+        let key = self.key_of(hash).ok_or(ControlError::NoRoom)?;
         self.keys[key].paused = true;
-        self.recount_key(key);
+        self.recount_paused(key);
+        self.give_up_flushes(|flush| flush.concerns(hash));
         Ok(())
     }
 
@@ -43,10 +64,18 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     fn resume_key(&mut self, key: At) {
         if std::mem::replace(&mut self.keys[key].paused, false) {
-            self.recount_key(key);
+            self.recount_paused(key);
             self.seal(key, Trigger::Resume);
             self.queue(key);
             self.keys.forget_if_idle(key);
+        }
+    }
+
+    /// A key is paused, or is not any more: with entities, so is what waits behind others.
+    fn recount_paused(&mut self, key: At) {
+        self.recount_key(key);
+        if T::ENTITIES {
+            self.recount_unlisted();
         }
     }
 
@@ -55,6 +84,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if !self.draining {
             self.paused = true;
             self.recount_all();
+            self.give_up_flushes(|_| true);
         }
     }
 
@@ -75,11 +105,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
     }
 
     fn recount_all(&mut self) {
-        for at in 0..self.nodes.places() {
-            if self.nodes.get(at).is_some() {
-                self.recount(at);
-            }
-        }
+        self.keys.places().for_each(|key| self.recount_key(key));
+        self.recount_unlisted();
     }
 
     pub(super) fn next_arrival(&mut self) -> u64 {
@@ -90,22 +117,33 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
 /// Flushing.
 impl<T: Item, R, E> Queues<T, R, E> {
-    /// Everything accepted so far, of one key or of all, goes without lingering; `done` hears when it is
-    /// settled. `tails` is how far the lanes reach.
-    pub(crate) fn begin_flush(
-        &mut self,
-        hash: Option<u64>,
-        tails: Vec<u64>,
-        done: Sender<Result<(), FlushError>>,
-    ) {
-        let paused =
-            hash.and_then(|hash| self.keys.find(hash)).is_some_and(|key| self.keys[key].paused);
+    /// Everything accepted so far, of one key or of all, goes without lingering; who asked hears when it
+    /// is settled. `tails` is how far the lanes reach.
+    pub(crate) fn begin_flush(&mut self, asked: FlushAsked, tails: Vec<u64>) {
+        let FlushAsked { hash, deadline, done } = asked;
+        let is_paused = |key| self.keys[key].paused;
+        let paused = match hash {
+            Some(hash) => self.keys.find(hash).is_some_and(is_paused),
+            None => self.keys.places().any(is_paused),
+        };
         if self.paused || paused {
             // Nobody listens any more: they gave up waiting.
             let _ = done.send(Err(FlushError::Paused));
             return;
         }
-        self.flushes.push(Flush { hash, tails, left: None, until: 0, done });
+        self.flushes.push(Flush { hash, tails, left: None, until: 0, deadline, done });
+    }
+
+    /// Flushes that would never be complete, since what they wait for is paused now.
+    fn give_up_flushes(&mut self, concerns: impl Fn(&Flush) -> bool) {
+        for flush in self.flushes.extract_if(.., |flush| concerns(flush)) {
+            let _ = flush.done.send(Err(FlushError::Paused));
+        }
+    }
+
+    /// Flushes that nobody waits for any more.
+    pub(super) fn forget_flushes(&mut self) {
+        self.flushes.retain(|flush| self.now < flush.deadline);
     }
 
     /// The lanes are drained so far.
@@ -126,6 +164,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let left = match hash {
             Some(hash) => self.keys.find(hash).map_or(0, |key| {
                 self.seal(key, Trigger::Flush);
+                self.hurry_behind(key);
                 u64::from(self.keys[key].items)
             }),
             None => {
@@ -150,7 +189,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     pub(super) fn note_settled(&mut self, slip: &Slip<R, E>) {
         for at in (0..self.flushes.len()).rev() {
             let flush = &mut self.flushes[at];
-            let concerned = flush.hash.is_none_or(|hash| hash == slip.hash);
+            let concerned = flush.concerns(slip.hash);
             if let Some(left) = &mut flush.left
                 && concerned
                 && slip.arrival <= flush.until

@@ -36,11 +36,13 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if self.starved {
             self.seal_oldest();
         }
+        self.forget_flushes();
+        self.hand_overs = self.ready.len();
     }
 
     /// Whether the next turn has work left over from this one, whatever arrives.
     pub(crate) fn is_behind(&self) -> bool {
-        self.can_hand_over()
+        self.has_ready()
             || !self.urgent.is_empty()
             || !self.returns.is_empty()
             || (self.sweep.is_some() && self.tally.counters.open_batches > 0)

@@ -6,7 +6,9 @@
 //! follows when those are settled. So items of one entity never overtake one another, and each key's
 //! batches still hold items of as many entities as there are.
 
+use crate::nanos::Nanos;
 use crate::table::{At, Hashed, NOWHERE, Table};
+use crate::verdict::Trigger;
 
 /// A domain with items on the shard.
 #[derive(Clone, Debug)]
@@ -22,6 +24,9 @@ pub(crate) struct Domain {
     pub(crate) in_flight: u32,
     /// The node whose backoff must be over first.
     pub(crate) backs_off: At,
+    /// When one of those behind must be handed over, and so all before it; and why one of them goes at once.
+    pub(crate) due: Nanos,
+    pub(crate) urgent: Option<Trigger>,
 }
 
 impl Hashed for Domain {
@@ -40,6 +45,8 @@ impl Domain {
             behind: 0,
             in_flight: 0,
             backs_off: NOWHERE,
+            due: Nanos::MAX,
+            urgent: None,
         }
     }
 

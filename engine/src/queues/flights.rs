@@ -48,6 +48,11 @@ impl<T, R, E> Seat<T, R, E> {
             + Verdicts::<R, E>::bytes(largest)
     }
 
+    /// Items that are away.
+    pub(super) fn items(&self) -> usize {
+        self.slips.len()
+    }
+
     pub(super) fn take_block(&mut self) -> Option<Block<T>> {
         self.block.take()
     }
@@ -155,12 +160,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     /// What a batch's absence held up goes on.
     fn after_flight(&mut self, key: At) {
-        if !T::ENTITIES
-            && self.keys.is_there(key)
-            && let Some(domain) = self.domains.find(self.keys[key].hash)
-        {
-            self.release(domain, Trigger::Resume);
-            self.domains.forget_if_idle(domain);
+        if !T::ENTITIES && self.keys.is_there(key) {
+            self.recount_key(key);
+            if let Some(domain) = self.domains.find(self.keys[key].hash) {
+                self.release(domain, Trigger::Resume);
+                self.domains.forget_if_idle(domain);
+            }
         }
         self.queue_or_forget(key);
     }
@@ -188,6 +193,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let place = &mut self.seats[seat as usize];
         let key = place.key;
         let mut slips = std::mem::take(&mut place.slips);
+        self.clear_suspicion(key);
         self.come_back(&slips);
         let mut failed = 0;
         for slip in slips.drain(..) {

@@ -29,9 +29,15 @@ pub(super) struct Formed<T> {
 }
 
 impl<T: Item, R, E> Queues<T, R, E> {
-    /// Whether a batch may be handed over now.
-    pub(crate) fn can_hand_over(&self) -> bool {
+    /// Whether a batch is to be handed over, in this turn or the next.
+    pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty() && self.has_credit()
+    }
+
+    /// Whether a batch is to be handed over in this turn. What comes back, and what follows up, has to wait
+    /// for the next one: lanes and timers would else have to wait for as long as that goes on.
+    pub(crate) fn can_hand_over(&self) -> bool {
+        self.hand_overs > 0 && self.has_ready()
     }
 
     /// The key that has been ready longest, and need not wait.
@@ -56,7 +62,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let Some(mut block) = self.spare.take() else { unreachable!("one batch at a time") };
         self.tray.begin();
         self.slips.clear();
-        let most = self.keys[key].limit.take().unwrap_or(u32::MAX).min(most);
+        let mut most = self.keys[key].limit.take().unwrap_or(u32::MAX).min(most);
         let (mut trigger, mut weight, mut complete) = (None, 0_u64, false);
         let (mut since, mut deadline) = (Nanos::MAX, Nanos::MAX);
         let mut ahead = self.keys[key].head;
@@ -65,8 +71,17 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         while (block.len() as u32) < most {
             let at = self.keys[key].head;
-            if at == NOWHERE || trigger.is_some() {
+            if at == NOWHERE {
                 break;
+            }
+            if complete {
+                match self.goes_on(key, trigger) {
+                    true => most = most.min(self.keys[key].target),
+                    false => break,
+                }
+                if block.len() as u32 >= most {
+                    break;
+                }
             }
             let of_key = match self.is_still_wanted(at) {
                 Ok(()) => self.is_of_key(&block, at),
@@ -75,24 +90,27 @@ impl<T: Item, R, E> Queues<T, R, E> {
             match of_key {
                 Ok(true) => {}
                 Ok(false) => {
-                    trigger = Some(Trigger::Conflict);
+                    trigger = trigger.or(Some(Trigger::Conflict));
                     break;
                 }
                 Err(failure) => {
-                    trigger = self.nodes[at].cut;
+                    let cut = self.nodes[at].cut;
+                    complete = cut.is_some();
+                    trigger = trigger.or(cut);
                     self.fail_at_hand(at, failure);
                     continue;
                 }
             }
             let heavier = weight.saturating_add(u64::from(self.nodes[at].slip.weight));
             if !block.is_empty() && heavier > self.operations.batch_weight_max {
-                trigger = Some(Trigger::Weight);
+                trigger = trigger.or(Some(Trigger::Weight));
                 break;
             }
             ahead = self.nodes.fetch(ahead);
             weight = heavier;
-            trigger = self.nodes[at].cut;
-            complete = trigger.is_some();
+            let cut = self.nodes[at].cut;
+            complete = cut.is_some();
+            trigger = trigger.or(cut);
             let node = self.take(at);
             self.domains.forget_if_idle(node.domain);
             since = since.min(node.slip.since);
@@ -111,6 +129,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         let trigger = trigger.unwrap_or(Trigger::Size);
         Some(Formed { key, block, trigger, since, deadline, complete })
+    }
+
+    /// Whether what was sealed next joins what was sealed before it because of `trigger`: where a key had
+    /// to wait, its batches were sealed small, one deadline after the other. What is tried again, follows
+    /// up, or is asked for goes by itself.
+    fn goes_on(&self, key: At, trigger: Option<Trigger>) -> bool {
+        let alone = matches!(trigger, Some(Trigger::Retry | Trigger::FollowUp | Trigger::Step));
+        !alone && self.keys[key].batches > 0
     }
 
     fn mark(&self, slip: &Slip<R, E>) -> Standing {

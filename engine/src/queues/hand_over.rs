@@ -24,6 +24,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     where
         H: Handler<Item = T, Reply = R, Error = E>,
     {
+        self.hand_overs = self.hand_overs.saturating_sub(1);
         let formed = loop {
             let key = self.next_ready()?;
             if let Some(formed) = self.form(key, self.largest as u32) {
@@ -81,6 +82,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         before(&mut self.tally, items);
 
         self.tray.boarding = self.board();
+        self.tray.emitting.room = self.room_for_follow_ups(items);
         let seat = self.tray.boarding.as_ref().map(Boarding::seat);
         // The handler's follow-ups look at how full their keys are.
         std::mem::swap(&mut self.tray.emitting.keys, &mut self.keys);

@@ -9,7 +9,7 @@
 use super::Queues;
 use super::settle::Decided;
 use crate::item::Item;
-use crate::table::{At, NOWHERE};
+use crate::table::At;
 use crate::verdict::{Failure, Verdict};
 use crate::verdicts::Verdicts;
 
@@ -25,7 +25,8 @@ pub(super) struct Suspicion<E> {
 }
 
 impl<T: Item, R, E> Queues<T, R, E> {
-    /// Learns from a call with the first `items` of a key. Says whether they are to go back, undecided, so
+    /// Learns from a call with the first `items` of a key, after which, if it `ends` them, nothing of them
+    /// is left. Says whether they are to go back, undecided, so
     /// that a part of them comes again.
     pub(super) fn tells_apart(
         &mut self,
@@ -33,6 +34,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         items: usize,
         verdicts: &mut Verdicts<R, E>,
         how: Decided,
+        ends: bool,
     ) -> bool {
         let items = items as u32;
         let failed = matches!(how, Decided::By { as_one: true, .. } | Decided::ByPanic);
@@ -59,7 +61,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
                 self.keys[key].limit = Some(items / 2);
                 true
             }
-            Some(at) if verdicts.decided() as u32 == items => {
+            Some(at) if ends => {
                 let suspicion = &mut self.suspicions[at];
                 suspicion.suspects -= items;
                 self.keys[key].limit = Some((suspicion.suspects / 2).max(1));
@@ -80,7 +82,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let Suspicion { rest, failure, .. } = self.suspicions.swap_remove(at);
         let head = self.keys[key].head;
         self.keys[key].limit = None;
-        if head != NOWHERE {
+        if self.nodes.get(head).is_some_and(|node| node.slip.tried) {
             self.drop_waiting(head, failure);
         }
         self.count_last_call(rest);

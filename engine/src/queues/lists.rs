@@ -26,9 +26,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
     }
 
     /// Where a node counts.
-    pub(super) fn place(&self, at: At) -> Place {
+    fn place(&self, at: At) -> Place {
         let node = &self.nodes[at];
-        if node.held {
+        let held = if node.listed { self.keys[node.key].held } else { node.held };
+        if held {
             Place::Held
         } else if node.listed && !self.is_in_open_batch(node) {
             Place::Ready
@@ -42,37 +43,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
         node.listed && node.epoch == self.keys[node.key].epoch
     }
 
-    /// Whether it must wait for something else than its turn.
-    fn is_held_up(&self, node: &Node<T, R, E>) -> bool {
-        self.paused
-            || self.keys[node.key].paused
-            || self.domains[node.domain].is_held()
-            || self.is_alone(node)
-    }
-
-    /// Whether it backs off by itself, in no list, while others of its key pass.
-    fn is_alone(&self, node: &Node<T, R, E>) -> bool {
-        !self.operations.ordered && !node.listed && node.slip.tried
-    }
-
-    /// Counts a node anew, if it is held up now and was not, or the other way round.
-    pub(super) fn recount(&mut self, at: At) {
-        let held = self.is_held_up(&self.nodes[at]);
-        if held != self.nodes[at].held {
-            let units = self.nodes[at].slip.units();
-            self.count_out(at, units);
-            self.nodes[at].held = held;
-            self.count_in(at, units);
-        }
-    }
-
     /// So much of a node counts from now on, where it is.
     pub(super) fn count_in(&mut self, at: At, units: u64) {
         let place = self.place(at);
         *self.counter(place) += units;
-        if place == Place::Open && self.nodes[at].listed {
-            let key = self.nodes[at].key;
-            self.keys[key].open_units += units;
+        if let Some(sum) = self.sum_of(at) {
+            *sum += units;
         }
     }
 
@@ -80,9 +56,54 @@ impl<T: Item, R, E> Queues<T, R, E> {
     fn count_out(&mut self, at: At, units: u64) {
         let place = self.place(at);
         *self.counter(place) -= units;
-        if place == Place::Open && self.nodes[at].listed {
-            let key = self.nodes[at].key;
-            self.keys[key].open_units -= units;
+        if let Some(sum) = self.sum_of(at) {
+            *sum -= units;
+        }
+    }
+
+    /// The sum of its key's list that a node is part of, if it stands there.
+    fn sum_of(&mut self, at: At) -> Option<&mut u64> {
+        let node = &self.nodes[at];
+        let is_open = self.is_in_open_batch(node);
+        let (listed, key) = (node.listed, node.key);
+        let record = &mut self.keys[key];
+        listed.then_some(if is_open { &mut record.open_units } else { &mut record.sealed_units })
+    }
+
+    /// Counts what stands in a key's list anew, if it is held up now and was not, or the other way round.
+    pub(super) fn recount_key(&mut self, key: At) {
+        let held = self.paused || self.keys[key].paused || (!T::ENTITIES && self.is_key_held(key));
+        let record = &mut self.keys[key];
+        if std::mem::replace(&mut record.held, held) == held {
+            return;
+        }
+        let (open, sealed) = (record.open_units, record.sealed_units);
+        let counters = &mut self.tally.counters;
+        if held {
+            counters.open -= open;
+            counters.ready -= sealed;
+            counters.operations.held += open + sealed;
+        } else {
+            counters.operations.held -= open + sealed;
+            counters.open += open;
+            counters.ready += sealed;
+        }
+    }
+
+    /// Counts a node anew that stands in no list.
+    pub(super) fn recount(&mut self, at: At) {
+        let node = &self.nodes[at];
+        // One that backs off by itself, while others of its key pass.
+        let alone = !self.operations.ordered && node.slip.tried;
+        let held = alone
+            || self.paused
+            || self.keys[node.key].paused
+            || self.domains[node.domain].is_held();
+        if !node.listed && held != node.held {
+            let units = node.slip.units();
+            self.count_out(at, units);
+            self.nodes[at].held = held;
+            self.count_in(at, units);
         }
     }
 
@@ -99,13 +120,25 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
-    /// Counts all that stands in a key's list.
-    pub(super) fn recount_key(&mut self, key: At) {
-        let mut at = self.keys[key].head;
-        while at != NOWHERE {
-            self.recount(at);
-            at = self.nodes.links(at).after;
+    /// Counts all that waits in no list.
+    pub(super) fn recount_unlisted(&mut self) {
+        for at in 0..self.nodes.places() {
+            if self.nodes.get(at).is_some_and(|node| !node.listed) {
+                self.recount(at);
+            }
         }
+    }
+
+    /// The queue of a key, made if there is none.
+    pub(super) fn key_of(&mut self, hash: u64) -> Option<At> {
+        if let Some(key) = self.keys.find(hash) {
+            return Some(key);
+        }
+        let key = self.keys.find_or_make(hash)?;
+        if self.paused {
+            self.recount_key(key);
+        }
+        Some(key)
     }
 }
 
@@ -175,10 +208,48 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// The youngest of its domain.
     pub(super) fn append(&mut self, at: At) {
         if T::ENTITIES && self.chain_back(at) {
-            self.domains[self.nodes[at].domain].behind += 1;
+            let Node { domain, ref slip, .. } = self.nodes[at];
+            let deadline = slip.deadline;
+            self.domains[domain].behind += 1;
             self.recount(at);
+            self.due_behind(domain, deadline);
         } else {
             self.enqueue(at);
+        }
+    }
+
+    /// What is behind in a chain must be handed over by then, and so must what is before it.
+    fn due_behind(&mut self, domain: At, deadline: Nanos) {
+        let record = &mut self.domains[domain];
+        let due = record.due.min(deadline);
+        record.due = due;
+        if let Some(first) = self.nodes.get(record.head).filter(|first| first.listed) {
+            self.lingers_until(first.key, due);
+        }
+    }
+
+    /// The batch of an item goes at the end of this drain; if it is behind others in the chain of its
+    /// entity, theirs does, and its own as soon as those are settled.
+    pub(super) fn hurry_item(&mut self, at: At, trigger: Trigger) {
+        let Node { key, domain, listed, .. } = self.nodes[at];
+        if listed {
+            return self.hurry(key, trigger);
+        }
+        let record = &mut self.domains[domain];
+        record.urgent.get_or_insert(trigger);
+        if let Some(first) = self.nodes.get(record.head).filter(|first| first.listed) {
+            self.hurry(first.key, trigger);
+        }
+    }
+
+    /// As [`hurry_item`](Self::hurry_item), for everything of a key that is behind others.
+    pub(super) fn hurry_behind(&mut self, key: At) {
+        if T::ENTITIES {
+            for at in 0..self.nodes.places() {
+                if self.nodes.get(at).is_some_and(|node| node.key == key && !node.listed) {
+                    self.hurry_item(at, Trigger::Flush);
+                }
+            }
         }
     }
 
@@ -265,8 +336,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
             }
             at = self.nodes[at].chain_after;
         }
-        if let Some(trigger) = trigger.or(flushed.then_some(Trigger::Flush)) {
-            self.seal(key, trigger);
+        let record = &mut self.domains[domain];
+        let (due, urgent) = (record.due, record.urgent);
+        if record.behind == 0 {
+            (record.due, record.urgent) = (Nanos::MAX, None);
+        }
+        match trigger.or(flushed.then_some(Trigger::Flush)).or(urgent) {
+            Some(trigger) => self.seal(key, trigger),
+            None => self.lingers_until(key, due),
         }
     }
 
@@ -288,19 +365,18 @@ impl<T: Item, R, E> Queues<T, R, E> {
 impl<T: Item, R, E> Queues<T, R, E> {
     /// Into the open batch of its key.
     pub(super) fn enqueue(&mut self, at: At) {
-        let Node { key, held, ref slip, .. } = self.nodes[at];
-        let (weight, deadline) = (u64::from(slip.weight), slip.deadline);
-        let units = if held { 0 } else { slip.units() };
+        let Node { key, ref slip, .. } = self.nodes[at];
+        let (weight, deadline, units) = (u64::from(slip.weight), slip.deadline, slip.units());
         let most = self.operations.batch_weight_max;
         if self.keys[key].open > 0 && self.keys[key].open_weight.saturating_add(weight) > most {
             self.seal(key, Trigger::Weight);
         }
+        self.count_out(at, units);
         self.list_back(at);
         let record = &mut self.keys[key];
         if record.open == 0 {
             record.target = self.aim.target.get();
             record.open_weight = 0;
-            record.open_units = 0;
             record.deadline = Nanos::MAX;
             self.tally.counters.open_batches += 1;
             record.opened_before = self.last_opened;
@@ -311,22 +387,20 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         let record = &mut self.keys[key];
         record.open += 1;
-        record.open_units += units;
         record.open_weight = record.open_weight.saturating_add(weight);
         let (full, heavy) = (record.open >= record.target, record.open_weight >= most);
+        self.count_in(at, units);
         if full || heavy {
-            self.recount(at);
             self.seal(key, if full { Trigger::Size } else { Trigger::Weight });
             return;
         }
         self.lingers_until(key, deadline);
-        self.recount(at);
     }
 
-    /// The open batch of a key goes by then, if not before.
+    /// The open batch of a key, if there is one, goes by then, if not before.
     pub(super) fn lingers_until(&mut self, key: At, deadline: Nanos) {
         let record = &mut self.keys[key];
-        if deadline < record.deadline {
+        if record.open > 0 && deadline < record.deadline {
             record.deadline = deadline;
             self.lingers.cancel(key);
             self.lingers.arm(key, deadline);
@@ -344,7 +418,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         *self.nodes.links_mut(at) = Links { before: last, after: NOWHERE };
         let node = &mut self.nodes[at];
-        (node.listed, node.epoch, node.cut) = (true, epoch, None);
+        (node.listed, node.held, node.epoch, node.cut) = (true, false, epoch, None);
     }
 
     /// In front of everything that waits for its key, in a sealed batch; `cut` if it is the last of that.
@@ -363,9 +437,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let units = self.nodes[at].slip.units();
         self.count_out(at, units);
         let node = &mut self.nodes[at];
-        (node.listed, node.epoch, node.cut) = (true, epoch, cut);
+        (node.listed, node.held, node.epoch, node.cut) = (true, false, epoch, cut);
         self.count_in(at, units);
-        self.recount(at);
     }
 
     /// Out of its key's list.
@@ -438,10 +511,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let last = record.tail;
         record.open = 0;
         record.batches += 1;
-        // Those of its nodes that are not held were open until now, and are ready from now on.
-        self.tally.counters.open -= record.open_units;
-        self.tally.counters.ready += record.open_units;
-        record.open_units = 0;
+        let units = std::mem::take(&mut record.open_units);
+        record.sealed_units += units;
+        if !record.held {
+            self.tally.counters.open -= units;
+            self.tally.counters.ready += units;
+        }
         self.close_batch(key);
         self.nodes[last].cut = Some(trigger);
         self.queue(key);

@@ -49,13 +49,14 @@ pub(crate) struct Waits {
     /// Not after its push.
     pub(crate) since: Nanos,
     pub(crate) lingers: Nanos,
-    pub(crate) expires_after: Option<Nanos>,
+    /// When it is of no use any more.
+    pub(crate) expires: Nanos,
 }
 
 impl<R, E> Slip<R, E> {
     /// Of an item that comes now, for which nobody waits.
     pub(crate) fn new(spot: Spot, origin: Origin, arrival: u64, waits: Waits, weight: u32) -> Self {
-        let Waits { since, lingers, expires_after } = waits;
+        let Waits { since, lingers, expires } = waits;
         Self {
             hash: spot.hash,
             domain: spot.domain,
@@ -63,7 +64,7 @@ impl<R, E> Slip<R, E> {
             arrival,
             since,
             deadline: since.saturating_add(lingers),
-            expires: expires_after.map_or(Nanos::MAX, |after| since.saturating_add(after)),
+            expires,
             attempts: 0,
             depth: 0,
             absorbed: 0,
@@ -92,7 +93,7 @@ pub(crate) struct Node<T, R, E> {
     /// Its key's queue, and its domain's record.
     pub(crate) key: At,
     pub(crate) domain: At,
-    /// It must wait for something else than its turn.
+    /// In no list, it waits for something else than those before it. (In a list it is as that is.)
     pub(crate) held: bool,
     /// It stands in its key's list.
     pub(crate) listed: bool,
@@ -163,6 +164,11 @@ impl<T, R, E> Nodes<T, R, E> {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
+    }
+
+    /// How many more there may be.
+    pub(crate) fn room(&self) -> usize {
+        self.slots.capacity() - self.len()
     }
 
     /// Puts one in.

@@ -91,7 +91,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
             _ => None,
         };
         let nothing = decided == 0 && at_hand.is_none();
-        if self.operations.isolates && self.tells_apart(key, items, verdicts, how) {
+        let ends = emitted.is_empty() && verdicts.all_end();
+        if self.operations.isolates && self.tells_apart(key, items, verdicts, how, ends) {
             self.tally.counters.drop_panics += verdicts.clear() as u64;
             let came = Came { retried: items, ..Came::default() };
             self.bring_back(block, slips);
@@ -277,9 +278,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
         self.emitted += 1;
         self.tally.counters.accepted += 1;
         self.tally.counters.operations.follow_ups += 1;
-        let waits = Waits { since: self.now, lingers: self.operations.flush_after, expires_after };
+        let expires = expires_after.map_or(Nanos::MAX, |after| self.now.saturating_add(after));
+        let waits = Waits { since: self.now, lingers: self.operations.flush_after, expires };
         let slip = Slip { depth, ..Slip::new(spot, origin, self.next_arrival(), waits, weight) };
-        let Some(key) = self.keys.find_or_make(spot.hash) else {
+        let Some(key) = self.key_of(spot.hash) else {
             unreachable!("room for its key was looked for when it was emitted")
         };
         self.keys[key].items += 1;
@@ -315,8 +317,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
                 _ => {
                     let cut = (!self.fronts.contains(&of)).then_some(trigger);
                     self.fronts.push(of);
+                    self.clear_suspicion(of);
                     self.list_front(at, cut);
-                    self.queue_first(of);
+                    self.queue(of);
                 }
             }
             if let Some(until) = until {
@@ -329,7 +332,11 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.promote_touched(trigger);
         }
         self.fronts.clear();
-        self.queue_first(key);
+        match trigger {
+            // Each may have more of its own: other keys' batches that are ready have their turn between.
+            Trigger::FollowUp => self.queue(key),
+            _ => self.queue_first(key),
+        }
     }
 
     /// Whether what returns is a batch by itself, and not the rest of one of which the end still waits.

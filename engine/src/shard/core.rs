@@ -23,6 +23,11 @@ pub(crate) trait Core<H: Handler>: Sized {
     /// Counters that it publishes.
     const WORDS: usize;
 
+    /// Whether a lane waits for something that happens here: what lies in it is no reason to stay awake.
+    fn is_stalled(&self) -> bool {
+        false
+    }
+
     /// Takes all memory.
     fn new(parts: Self::Parts, now: Nanos) -> Self;
     fn tally(&self) -> &Tally;

@@ -3,6 +3,7 @@
 use crossbeam_channel::Sender;
 
 use crate::error::{ControlError, FlushError};
+use crate::queues::FlushAsked;
 
 /// What a user asks of queues; keys by their hashes.
 pub(crate) enum Operation {
@@ -11,7 +12,7 @@ pub(crate) enum Operation {
     PauseAll,
     ResumeAll,
     /// A key, or everything.
-    Flush(Option<u64>, Sender<Result<(), FlushError>>),
+    Flush(FlushAsked),
     Step(Sender<bool>),
 }
 
@@ -23,8 +24,8 @@ impl Operation {
             Self::Pause(_, reply) => {
                 let _ = reply.send(Err(ControlError::NoQueues));
             }
-            Self::Flush(_, done) => {
-                let _ = done.send(Err(FlushError::NoQueues));
+            Self::Flush(asked) => {
+                let _ = asked.done.send(Err(FlushError::NoQueues));
             }
             Self::Resume(_) | Self::PauseAll | Self::ResumeAll => {}
             Self::Step(reply) => {

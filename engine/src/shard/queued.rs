@@ -76,6 +76,10 @@ impl<H: Handler> Core<H> for Queued<H> {
         self.is_behind()
     }
 
+    fn is_stalled(&self) -> bool {
+        self.is_stalled()
+    }
+
     fn next_deadline(&self) -> Option<Nanos> {
         self.next_deadline()
     }
@@ -117,7 +121,7 @@ impl<H: Handler> Core<H> for Queued<H> {
             Operation::Resume(hash) => self.resume(hash),
             Operation::PauseAll => self.pause_all(),
             Operation::ResumeAll => self.resume_all(),
-            Operation::Flush(hash, done) => self.begin_flush(hash, tails(), done),
+            Operation::Flush(asked) => self.begin_flush(asked, tails()),
             // The shard itself sees to it.
             Operation::Step(_) => {}
         }
