@@ -16,6 +16,7 @@
 //! handed over; what comes meanwhile queues up behind, to a limit.
 
 mod accept;
+mod chains;
 mod control;
 mod decide;
 mod domain;
@@ -26,6 +27,7 @@ mod hold;
 mod isolate;
 mod lists;
 mod node;
+mod places;
 mod settle;
 
 use std::collections::VecDeque;
@@ -313,10 +315,6 @@ impl<T: Item, R, E> Queues<T, R, E> {
 impl<T: Item, R, E> Drop for Queues<T, R, E> {
     fn drop(&mut self) {
         self.fail_all();
-        debug_assert!(
-            std::thread::panicking() || self.domains.len() == 0,
-            "a domain goes with the last of its items"
-        );
         if let Some(block) = self.spare.take() {
             self.arena.release(block);
         }

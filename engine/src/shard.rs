@@ -1,10 +1,11 @@
-//! One shard: a turn of drain, group, decide, hand over; and the thread that goes round.
+//! One shard: a turn of drain, group, decide, hand over.
 
 mod core;
 mod operate;
 mod pass;
 mod plain;
 mod queued;
+mod rounds;
 mod stepping;
 mod windowed;
 
@@ -14,14 +15,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
-use crossbeam_utils::sync::Parker;
 use ringbuf::SeqlockWriter;
 
 pub(crate) use self::core::{Core, Ends, TakenIn};
 use crate::entrance::Entrance;
 use crate::handed_over::HandedOver;
 use crate::handler::Handler;
-use crate::idle::{IdleTimes, Idling, Step};
 use crate::lane::{Mark, ShardLanes};
 use crate::nanos::{Clock, Nanos};
 use crate::notes::Notes;
@@ -421,57 +420,6 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
             "items are conserved: {counters:?}"
         );
         C::publish(counters, &mut self.counters);
-    }
-
-    /// Goes round until the shard has ended; gives back the last histograms.
-    pub(crate) fn run(mut self, idle: &IdleTimes, parker: &Parker) -> Box<Histograms> {
-        let mut idling = Idling::default();
-        while !self.has_ended() {
-            let now = self.clock.now();
-            if self.turn(now) {
-                idling.reset();
-            } else if idling.step(now, idle) == Step::Park {
-                self.park(now, parker);
-            }
-        }
-        let none = Box::new(Histograms::new(0));
-        let last = std::mem::replace(&mut self.core.tally_mut().histograms, none);
-        drop_panics(self.handler);
-        last
-    }
-
-    /// Sleeps until a push, a knock or the next deadline.
-    pub(crate) fn park(&mut self, now: Nanos, parker: &Parker) {
-        if self.has_ended() {
-            return;
-        }
-        let sleeps = match self.core.is_stalled() {
-            true => self.lanes.lie_down_beside(),
-            false => self.lanes.lie_down(),
-        };
-        if !sleeps {
-            return;
-        }
-        self.core.tally_mut().counters.parks += 1;
-        match self.next_deadline() {
-            None => parker.park(),
-            Some(deadline) => parker.park_timeout(deadline.saturating_sub(now).into()),
-        }
-        self.wake();
-    }
-
-    /// After a sleep: what came meanwhile came after the push that rang; and if nobody rang, nothing
-    /// had come before now.
-    fn wake(&mut self) {
-        let now = self.clock.now();
-        let rung = self.lanes.get_up();
-        self.core.tally_mut().counters.wake_ups += u64::from(rung.is_some());
-        let since = rung.map_or(now, Nanos::from_nanos);
-        for lane in 0..self.lanes.lanes_in_use() {
-            // What is past it was pushed after the look at the lane that found nothing more.
-            let tail = self.lanes.tail(lane);
-            self.notes[lane].note(tail, since);
-        }
     }
 }
 

@@ -164,6 +164,27 @@ fn a_shard_that_waits_for_a_deadline_or_for_a_trickle_leaves_its_core_to_others(
 }
 
 #[test]
+fn a_shard_whose_lane_must_wait_for_a_paused_key_leaves_its_core_to_others() {
+    let (builder, ends) = reporting(None);
+    let builder = builder.queues(true).held_items_max(1).lanes(too_many_lanes());
+    let engine = builder.start().expect("the settings can work");
+    let mut producer = engine.producer().expect("a lane");
+    let shard = ends.shard.recv().expect("the handler was made");
+    engine.pause(&1).expect("there are queues");
+    for _ in 0..8 {
+        producer.push(Row(1)).expect("open");
+    }
+    until("holding one", || engine.snapshot().held == 1);
+    until("parking", || shard.sleeps());
+    let part = measure(&[shard], Duration::from_millis(300))[0];
+    assert!(part <= 0.01, "{:.2} % of a core", part * 100.0);
+
+    engine.resume(&1).expect("there are queues");
+    let last = engine.shutdown(Duration::from_secs(30)).expect("it drains");
+    assert_eq!(last.done, 8);
+}
+
+#[test]
 fn pushes_that_wait_for_room_leave_the_core_to_the_shard() {
     let (may_go_on, leave) = channel();
     let (builder, ends) = reporting(Some(leave));

@@ -170,3 +170,36 @@ fn batches_that_are_taken_along_are_waited_for() {
         .expect("it starts");
     assert!(outcomes.into_iter().eq((0..500).map(|number| Ok(number + 1))));
 }
+
+#[test]
+fn a_shard_that_stops_leaves_nobody_waiting() {
+    struct Explodes;
+    impl Handler for Explodes {
+        type Item = Number;
+        type Reply = u64;
+        type Error = u64;
+
+        fn handle<'b>(&mut self, _: Batch<'b, Self>) -> Settled<'b> {
+            std::panic::resume_unwind(Box::new("planted"))
+        }
+    }
+    let builder = Engine::builder(|_| Explodes).sizing(Sizing::Single).drain_items(1);
+    let outcomes = builder.after_panic(engine::AfterPanic::Stop).process((0..4).map(Number));
+    let stopped = || Err(Failure::Stopped);
+    assert_eq!(
+        outcomes.expect("it starts"),
+        [Err(Failure::Panicked), stopped(), stopped(), stopped()]
+    );
+}
+
+#[test]
+fn what_fills_no_batch_lingers_for_nothing_while_more_is_to_come() {
+    // More than are on their way at a time, of so many keys that no batch fills.
+    let calls = Arc::new(AtomicUsize::new(0));
+    let builder = Engine::builder(move |_| Double(Arc::clone(&calls)))
+        .sizing(Sizing::Fixed(30_000))
+        .open_items(100_000)
+        .flush_after(Duration::from_secs(3_600));
+    let outcomes = builder.process((0..66_000).map(Number)).expect("it starts");
+    assert!(outcomes.into_iter().eq((0..66_000).map(expected)));
+}

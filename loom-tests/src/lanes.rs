@@ -11,6 +11,7 @@ list![
     a_run_wakes_every_shard_it_touches,
     a_marked_push_wakes_the_shard,
     a_mark_alone_wakes_the_shard,
+    a_push_beside_items_that_must_wait_wakes_the_shard,
     whoever_sees_an_item_finds_its_mark,
     what_a_timed_out_shard_was_rung_for_is_there,
     a_push_that_races_the_close_is_accepted_or_given_back,
@@ -133,6 +134,26 @@ fn a_mark_alone_wakes_the_shard() {
             shard.sleep_if_empty();
         };
         assert_eq!(mark, 'a');
+        pusher.join().unwrap();
+    });
+}
+
+fn a_push_beside_items_that_must_wait_wakes_the_shard() {
+    explore(3, || {
+        let (lanes, mut shard) = one_shard::<_, ()>(1, 2);
+        let mut lane = lanes.claim().unwrap();
+        lane.try_push(0, 6, || 3).unwrap();
+        let pusher = thread::spawn(move || lane.try_push(0, 7, || 3).unwrap());
+        // The first stays where it is until the second has come.
+        while shard.lanes.look(0) < 2 {
+            if shard.lanes.lie_down_beside() {
+                shard.nap.sleep(); // for good, should the push be missed
+                shard.lanes.get_up();
+            } else {
+                thread::yield_now();
+            }
+        }
+        assert_eq!(shard.lanes.run(0, 2).collect::<Vec<_>>(), [6, 7]);
         pusher.join().unwrap();
     });
 }

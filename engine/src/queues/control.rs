@@ -219,6 +219,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
                 self.drop_waiting(at, Failure::Stopped);
             }
         }
+        debug_assert_eq!(self.domains.len(), 0, "a domain goes with the last of its items");
         self.tally.counters.failed - failed
     }
 }

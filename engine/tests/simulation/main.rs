@@ -5,6 +5,7 @@
 //! `TIDEGATE_STEPS=<n>` makes the simulation longer.
 
 mod dice;
+mod operations;
 mod oracle;
 mod run;
 
@@ -12,13 +13,15 @@ use run::Run;
 
 /// Steps of all runs together, unless `TIDEGATE_STEPS` says otherwise.
 const STEPS: u64 = 600_000;
+/// The same, of engines with operations.
+const OPERATIONS_STEPS: u64 = 400_000;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
 /// One run; a failure says how to see it again.
-fn run(seed: u64) -> u64 {
+fn telling(seed: u64, run: fn(u64) -> u64) -> u64 {
     struct Telling(u64);
     impl Drop for Telling {
         fn drop(&mut self) {
@@ -28,21 +31,31 @@ fn run(seed: u64) -> u64 {
         }
     }
     let _telling = Telling(seed);
-    Run::new(seed).go_to_the_end()
+    run(seed)
+}
+
+/// Runs of so many steps together, or the one that the environment names.
+fn simulate(steps: u64, run: fn(u64) -> u64) {
+    if let Some(seed) = number("TIDEGATE_SEED") {
+        telling(seed, run);
+        return;
+    }
+    let most = number("TIDEGATE_STEPS").unwrap_or(steps);
+    let mut steps = 0;
+    let mut seed = 0;
+    while steps < most {
+        steps += telling(seed, run);
+        seed += 1;
+    }
+    eprintln!("{steps} steps in {seed} runs");
 }
 
 #[test]
 fn an_engine_of_any_settings_keeps_its_promises_through_any_operations() {
-    if let Some(seed) = number("TIDEGATE_SEED") {
-        run(seed);
-        return;
-    }
-    let most = number("TIDEGATE_STEPS").unwrap_or(STEPS);
-    let mut steps = 0;
-    let mut seed = 0;
-    while steps < most {
-        steps += run(seed);
-        seed += 1;
-    }
-    eprintln!("{steps} steps in {seed} runs");
+    simulate(STEPS, |seed| Run::new(seed).go_to_the_end());
+}
+
+#[test]
+fn calls_retries_merges_holds_and_batches_taken_along_keep_their_promises_together() {
+    simulate(OPERATIONS_STEPS, operations::run);
 }
