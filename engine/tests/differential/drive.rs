@@ -125,10 +125,6 @@ impl<P: Place> Drive<P> {
                 }
             }
             Op::Step => {
-                // What was asked before is heard first.
-                if self.asked > 0 {
-                    self.turn();
-                }
                 let before: u32 = self.world.look().tries.values().sum();
                 self.engine.step();
                 let after: u32 = self.world.look().tries.values().sum();
@@ -218,12 +214,17 @@ impl<P: Place> Drive<P> {
         worked
     }
 
+    /// Whether something did not hold already; what comes after that says nothing.
+    fn is_broken(&self) -> bool {
+        self.broken.is_some() || !self.world.look().miscounted.is_empty()
+    }
+
     fn settle(&mut self) {
         for turns in 0.. {
-            if !self.turn() {
+            if self.is_broken() || !self.turn() {
                 break;
             }
-            if turns == 10_000 {
+            if turns == 2_000 {
                 self.broken = Some("turns do not come to an end".to_owned());
                 break;
             }
@@ -270,10 +271,10 @@ impl<P: Place> Drive<P> {
             self.resume_all();
             for rounds in 0.. {
                 self.settle();
-                if !self.pass_to_the_next_deadline() {
+                if self.is_broken() || !self.pass_to_the_next_deadline() {
                     break;
                 }
-                if rounds == 10_000 {
+                if rounds == 1_000 {
                     self.broken = Some("deadlines do not come to an end".to_owned());
                     break;
                 }
@@ -292,6 +293,9 @@ impl<P: Place> Drive<P> {
         let calls = self.world.look().calls.len();
         self.engine.close();
         for _ in 0..2_000 {
+            if self.is_broken() {
+                break;
+            }
             self.engine.turn();
         }
         let left = self.engine.snapshot();

@@ -196,8 +196,7 @@ impl Settings {
         ]);
         let style = match places {
             Places::Merging => Style::Each,
-            Places::ByAgent => dice.one_of(&[Style::Each, Style::Each, Style::Bulk]),
-            Places::ByKey => dice.one_of(&[Style::Each, Style::Each, Style::Bulk, Style::All]),
+            _ => dice.one_of(&[Style::Each, Style::Each, Style::Bulk, Style::All]),
         };
         Self {
             places,
