@@ -228,7 +228,8 @@ pub enum ControlError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlushError {
-    /// The key, or the engine, is paused: what waits would never be settled.
+    /// The key, or for a flush of everything any key, is paused or was paused meanwhile: what waits would
+    /// never be settled.
     #[error("a paused key can't be flushed")]
     Paused,
     /// The engine keeps no queues: start it with [`Builder::queues`](crate::Builder::queues).

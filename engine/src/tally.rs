@@ -122,6 +122,9 @@ macro_rules! with_operation_counters {
             timed_out,
             /// Batches that were settled after their time was up, to no effect.
             late_returns,
+            /// Batches whose time is up, or whose engine has stopped, and which have not come back: each keeps
+            /// its credit and its memory until it does.
+            overdue_batches,
             /// Items done while an earlier one of their key, or entity, was still to be tried again.
             out_of_order,
             /// Turns in which a lane waited because its next item's key, or entity, was held and had as many

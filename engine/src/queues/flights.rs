@@ -123,6 +123,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if slips.is_empty() {
             // Its time was up: whatever it says comes too late.
             self.tally.counters.operations.late_returns += 1;
+            self.tally.counters.operations.overdue_batches -= 1;
             let items = block.len();
             self.tally.counters.drop_panics += block.settle_front(items) as u64;
             self.tally.counters.drop_panics += verdicts.clear() as u64;
@@ -194,6 +195,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let key = place.key;
         let mut slips = std::mem::take(&mut place.slips);
         self.clear_suspicion(key);
+        self.tally.counters.operations.overdue_batches += 1;
         self.come_back(&slips);
         let mut failed = 0;
         for slip in slips.drain(..) {

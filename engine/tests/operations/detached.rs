@@ -149,3 +149,21 @@ fn without_credits_a_batch_stays() {
     push(&mut engine, &mut producer, 1, 1);
     assert_eq!(at_rest(engine).done, 1);
 }
+
+#[test]
+fn a_batch_that_nobody_gives_back_is_counted_to_the_end() {
+    let book = Book::new();
+    let (mut engine, mut producer) = stepped(leaving(&book));
+    push(&mut engine, &mut producer, 1, 1);
+    push(&mut engine, &mut producer, 2, 2);
+    engine.advance(AWAY * 2);
+    engine.settle();
+    let snapshot = engine.snapshot();
+    assert_eq!((snapshot.timed_out, snapshot.overdue_batches), (2, 2));
+    let mut away = book.take();
+    std::mem::forget(away.pop());
+    drop(away);
+    engine.settle();
+    let last = at_rest(engine);
+    assert_eq!((last.failed, last.late_returns, last.overdue_batches), (2, 1, 1));
+}
