@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use engine::testing::Stepped;
 use engine::{
-    Batch, Builder, Engine, Handler, Item, Nanos, Producer, Settled, Sizing, Trigger, Verdict,
+    Batch, Builder, Engine, Handler, Item, Nanos, Producer, Retry, Settled, Sizing, Trigger,
+    Verdict,
 };
 
 const FLUSH_AFTER: Duration = Duration::from_millis(10);
@@ -316,4 +317,180 @@ fn a_slow_group_does_not_hold_up_those_who_push() {
     assert_eq!(handled.load(Relaxed), 0);
     drop(release);
     assert_eq!(engine.shutdown(Duration::from_secs(60)).expect("it drains").done, 128);
+}
+
+/// A row that weighs its number, and fails twice if it says so; it notes when it was looked at.
+struct Parcel {
+    weight: u32,
+    retries: u32,
+}
+
+impl Item for Parcel {
+    type Key<'a> = ();
+    const WEIGHS: bool = true;
+
+    fn key(&self) {}
+
+    fn weight(&self) -> u32 {
+        self.weight
+    }
+}
+
+/// When a batch was looked at, and what its items weigh.
+type Look = (u64, Vec<u32>);
+
+/// Looks at parcels.
+#[derive(Clone, Default)]
+struct Scale {
+    now: Arc<AtomicU64>,
+    looked: Arc<Mutex<Vec<Look>>>,
+}
+
+impl Scale {
+    fn take(&self) -> Vec<Look> {
+        std::mem::take(&mut self.looked.lock().expect("nobody panics with it"))
+    }
+
+    fn builder(&self) -> Builder<Self> {
+        let scale = self.clone();
+        Engine::builder(move |_| scale.clone())
+            .pin(false)
+            .sizing(Sizing::Fixed(100))
+            .flush_after(FLUSH_AFTER)
+            .queues(true)
+    }
+}
+
+impl Handler for Scale {
+    type Item = Parcel;
+    type Reply = ();
+    type Error = &'static str;
+
+    fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+        let weights = batch.items().iter().map(|parcel| parcel.weight).collect();
+        let looked = (self.now.load(Relaxed), weights);
+        self.looked.lock().expect("nobody panics with it").push(looked);
+        let attempt = batch.attempt(0);
+        batch.settle_each(|parcel| match attempt <= parcel.retries {
+            true => Verdict::Retry("not yet"),
+            false => Verdict::Done(()),
+        })
+    }
+}
+
+/// Flink: what failed was tried again at once, and for ever.
+#[test]
+fn retries_have_a_delay_that_grows_and_an_end() {
+    let scale = Scale::default();
+    let retry = Retry {
+        first: 20 * MILLISECOND,
+        jitter: 0.0,
+        longest: 100 * MILLISECOND,
+        ..Retry::attempts(4)
+    };
+    let mut engine = Stepped::new(scale.builder().retry(retry)).expect("it starts");
+    let mut producer = engine.producer().expect("a lane");
+    producer.try_push(Parcel { weight: 1, retries: u32::MAX }).expect("there is room");
+    for ms in 0..1_000 {
+        scale.now.store(ms, Relaxed);
+        engine.settle();
+        engine.advance(MILLISECOND);
+    }
+    let times: Vec<u64> = scale.take().into_iter().map(|(at, _)| at).collect();
+    let waits: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // Up to a tick of the wheel, and of this test's clock, longer.
+    let near = |wait: u64, least: u64| (least..=least + 2).contains(&wait);
+    assert!(waits.len() == 3, "{times:?}");
+    assert!(near(waits[0], 20) && near(waits[1], 40) && near(waits[2], 80), "{waits:?}");
+    assert_eq!(engine.snapshot().dead, 1);
+}
+
+/// Broadway: the item with which a batch was over its limit of bytes went with it all the same.
+#[test]
+fn the_item_that_would_be_too_much_is_in_the_next_batch() {
+    let scale = Scale::default();
+    let engine = Stepped::new(scale.builder().batch_weight_max(10)).expect("it starts");
+    let mut producer = engine.producer().expect("a lane");
+    for weight in [4, 4, 4, 1, 6, 25, 3] {
+        producer.try_push(Parcel { weight, retries: 0 }).expect("there is room");
+    }
+    let last = engine.shutdown();
+    let batches: Vec<Vec<u32>> = scale.take().into_iter().map(|(_, weights)| weights).collect();
+    // What is too heavy by itself goes alone.
+    assert_eq!(batches, [vec![4, 4], vec![4, 1], vec![6], vec![25], vec![3]], "{last}");
+}
+
+/// ClickHouse: a size that was multiplied by what it had brought ended at one extreme or the other, and
+/// stayed. Here each batch's target comes from what waits, whatever was before.
+#[test]
+fn after_any_load_the_sizes_are_those_of_the_load_that_is() {
+    let log = Log::default();
+    let builder = log.builder().sizing(Sizing::default()).lane_items(4_096);
+    let mut engine = Stepped::new(builder).expect("it starts");
+    let mut producer = engine.producer().expect("a lane");
+    let mut first = Vec::new();
+    for round in 0..50 {
+        for seq in 0..2_000 {
+            producer.try_push(row(1, seq)).expect("there is room");
+        }
+        engine.settle();
+        let sizes = log.sizes();
+        if round == 0 {
+            assert_eq!(sizes[..5], [200; 5], "{sizes:?}");
+            first = sizes;
+        } else {
+            assert_eq!(sizes, first, "round {round}");
+        }
+        for seq in 0..50 {
+            producer.try_push(row(1, seq)).expect("there is room");
+            engine.settle();
+        }
+        assert_eq!(log.sizes(), [1; 50], "round {round}");
+    }
+}
+
+/// concurrency-limits: calls that timed out counted as samples, and raised the limit of what was under way.
+/// Here a time-out changes no size and no limit.
+#[test]
+fn batches_that_time_out_change_no_size_and_no_limit() {
+    type Away = Arc<Mutex<Vec<engine::Detached<Row, (), ()>>>>;
+    struct Leaving(Away);
+    impl Handler for Leaving {
+        type Item = Row;
+        type Reply = ();
+        type Error = ();
+
+        fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+            let (settled, away) = batch.detach().expect("there is a credit");
+            self.0.lock().expect("nobody panics with it").push(away);
+            settled
+        }
+    }
+    let away = Away::default();
+    let taken = Arc::clone(&away);
+    let builder = Engine::builder(move |_| Leaving(Arc::clone(&taken)))
+        .pin(false)
+        .sizing(Sizing::Fixed(10))
+        .in_flight_max(2)
+        .in_flight_for(100 * MILLISECOND);
+    let mut engine = Stepped::new(builder).expect("it starts");
+    let mut producer = engine.producer().expect("a lane");
+    for round in 1..=20 {
+        for key in 0..4 {
+            for seq in 0..10 {
+                producer.try_push(row(key, seq)).expect("there is room");
+            }
+        }
+        // Two times two batches, none of which is settled in time.
+        for _ in 0..2 {
+            engine.settle();
+            let late = std::mem::take(&mut *away.lock().expect("nobody panics with it"));
+            assert_eq!(late.iter().map(|batch| batch.len()).collect::<Vec<_>>(), [10, 10]);
+            engine.advance(200 * MILLISECOND);
+            engine.settle();
+            drop(late);
+        }
+        engine.settle();
+        assert_eq!(engine.snapshot().timed_out, 40 * round);
+    }
 }
