@@ -45,6 +45,8 @@ const TABLE: &[Allowed] = &[
         "the cell of a value, which its slot's one handle and flag guard",
     ),
     may("engine/src/arena.rs", "blocks of items in recycled pages"),
+    may("engine/src/arena/block.rs", "the items of a batch, in memory that is its own"),
+    may("engine/src/arena/prefetch.rs", "a hint to the processor"),
     with_functions(
         "engine/src/arena/huge_pages.rs",
         "advice to the system about memory, and an allocator that gives it",
