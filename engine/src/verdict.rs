@@ -83,7 +83,7 @@ pub enum Trigger {
     Shallow,
     /// A producer asked for everything so far to be handed over.
     Flush,
-    /// An item in it has less patience than the engine.
+    /// An item in it, or one that became ready together with it, has less patience than the engine.
     Patience,
     /// An item of another key with the same 64-bit hash is next; the two can't share a batch.
     Conflict,

@@ -8,6 +8,7 @@ mod dice;
 mod operations;
 mod oracle;
 mod run;
+mod seeded;
 
 use run::Run;
 

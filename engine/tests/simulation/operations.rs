@@ -17,6 +17,7 @@ use engine::{
 };
 
 use crate::dice::Dice;
+use crate::seeded::Seeded;
 use job::{ABSORBS, Away, Doer, ENTITIES, EXPIRES, Job, LEDGER, WEIGHS};
 use ledger::{Final, Ledger, Terms};
 
@@ -32,11 +33,11 @@ pub(crate) fn run(seed: u64) -> u64 {
     }
 }
 
-type Entrance<const CAN: u8> = Producer<Job<CAN>, u64, &'static str>;
+type Entrance<const CAN: u8> = Producer<Job<CAN>, u64, &'static str, Seeded>;
 
 struct Run<const CAN: u8> {
     dice: Dice,
-    engine: Stepped<Doer<CAN>>,
+    engine: Stepped<Doer<CAN>, Seeded>,
     producers: Vec<Entrance<CAN>>,
     tickets: Vec<(u64, Ticket<u64, &'static str>)>,
     away: Away<CAN>,
@@ -115,7 +116,7 @@ impl<const CAN: u8> Run<CAN> {
             .open_keys(open_keys)
             .open_items(dice.one_of(&[1, 30, 1_000]))
             .after_panic(dice.one_of(&[AfterPanic::Rebuild, AfterPanic::Keep]));
-        let engine = Stepped::new(builder).expect("the settings are allowed");
+        let engine = Stepped::new(builder.hasher(Seeded(seed))).expect("the settings are allowed");
         told(|ledger| {
             ledger.begin(Terms {
                 largest,

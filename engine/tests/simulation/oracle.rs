@@ -1,6 +1,6 @@
 //! What an engine must do, as plainly as possible: a list of who waits, and sums.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use engine::{Nanos, Sizing, Snapshot, Trigger};
 
@@ -73,6 +73,8 @@ pub(crate) struct Oracle {
     pub(crate) closed: bool,
     /// Somebody was hasty.
     hurried: bool,
+    /// Keys of whose last batch an item was hasty, or had been sealed together with one.
+    hasty: HashSet<u64>,
     /// When one was last seen that was due, or nearly, as it was handed over or waited.
     due_seen: Nanos,
 }
@@ -93,6 +95,7 @@ impl Oracle {
             flushed: false,
             closed: false,
             hurried: false,
+            hasty: HashSet::new(),
             due_seen: Nanos::ZERO,
         }
     }
@@ -113,6 +116,11 @@ impl Oracle {
             self.due_seen = now;
         }
         self.check_batch(call, &items, now);
+        if call.trigger == Trigger::Patience || items.iter().any(|item| item.hasty) {
+            self.hasty.insert(items[0].key);
+        } else {
+            self.hasty.remove(&items[0].key);
+        }
         for item in &items[..call.taken_up] {
             let waiting = self.waiting.get_mut(&(item.way, item.key)).expect("it was accepted");
             assert_eq!(waiting.pop_front(), Some(item.id), "G2: order of way and key of {item:?}");
@@ -149,7 +157,9 @@ impl Oracle {
             Trigger::Shallow => assert!(tiers, "{sizing} lingers at any depth"),
             Trigger::Flush => assert!(self.flushed, "nobody asked for a flush"),
             Trigger::Patience => {
-                let rest = self.panics > 0 || (windowed && self.hurried);
+                // The hasty one may have joined the batch that was sealed before, and left a rest.
+                let joined = self.hasty.contains(&items[0].key);
+                let rest = joined || self.panics > 0 || (windowed && self.hurried);
                 assert!(rest || items.iter().any(|item| item.hasty), "{items:?} are patient");
             }
             Trigger::Pressure => assert!(!ample, "there is memory for all"),

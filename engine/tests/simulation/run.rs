@@ -13,6 +13,7 @@ use engine::{
 
 use crate::dice::Dice;
 use crate::oracle::{Accepted, Call, Deed, Oracle, Terms};
+use crate::seeded::Seeded;
 
 #[derive(Debug)]
 struct Op {
@@ -71,7 +72,7 @@ impl Handler for Watched {
 
 /// A producer, and the number of its lane's latest owner.
 struct Way {
-    producer: Producer<Op>,
+    producer: Producer<Op, (), (), Seeded>,
     number: u64,
     /// Items pushed, and marks among them, since every lane was last empty.
     pushed: usize,
@@ -80,10 +81,10 @@ struct Way {
 
 pub(crate) struct Run {
     dice: Dice,
-    engine: Stepped<Watched>,
+    engine: Stepped<Watched, Seeded>,
     oracle: Oracle,
     ways: Vec<Way>,
-    handle: Handle<Op>,
+    handle: Handle<Op, (), (), Seeded>,
     /// As a way's, of the handle.
     shared: (usize, usize),
     lanes: usize,
@@ -168,7 +169,8 @@ impl Run {
             .open_keys(open_keys)
             .open_items(open_items)
             .after_panic(after_panic)
-            .queues(queues);
+            .queues(queues)
+            .hasher(Seeded(seed));
         let engine = Stepped::new(builder).expect("the settings are allowed");
         let terms = Terms {
             sizing,
