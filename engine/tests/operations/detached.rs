@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use engine::testing::Stepped;
-use engine::{Builder, Detached, EngineProducer, Failure, Handler, Verdict};
+use engine::{
+    Builder, Detached, EngineProducer, Failure, Handler, PushError, ShutdownError, Verdict,
+};
 
-use crate::scene::{Book, Hand, LINGER, Op, acting, at_rest, handling, panic_quietly, stepped};
+use crate::scene::{
+    Book, Hand, LINGER, Op, acting, at_rest, conserved, handling, panic_quietly, punctual, stepped,
+};
 
 type Away = Detached<Op, i64, &'static str>;
 
@@ -166,4 +170,92 @@ fn a_batch_that_nobody_gives_back_is_counted_to_the_end() {
     engine.settle();
     let last = at_rest(engine);
     assert_eq!((last.failed, last.late_returns, last.overdue_batches), (2, 1, 1));
+}
+
+#[test]
+fn what_a_batch_away_asks_to_try_again_comes_back_before_what_waits_behind_it() {
+    let (book, done) = (Book::new(), Book::new());
+    let (mut engine, mut producer) = stepped(leaving(&book).retry(punctual(3)));
+    for n in [1, 2] {
+        push(&mut engine, &mut producer, 1, n);
+    }
+    for attempt in 1..=3 {
+        let away = book.take();
+        let [first] = &away[..] else { panic!("attempt {attempt}: {} batches", away.len()) };
+        assert_eq!((first.items()[0].n, first.attempt(0)), (1, attempt));
+        for batch in away {
+            batch.settle_each(|op| match attempt {
+                3 => {
+                    done.note(op.n);
+                    Verdict::Done(op.n)
+                }
+                _ => Verdict::Retry("again"),
+            });
+        }
+        engine.settle();
+        if attempt < 3 {
+            assert!(book.take().is_empty(), "it backs off, and so does what is behind it");
+            engine.advance(Duration::from_millis(50));
+            engine.settle();
+        }
+    }
+    for batch in book.take() {
+        batch.settle_each(|op| {
+            done.note(op.n);
+            Verdict::Done(op.n)
+        });
+    }
+    engine.settle();
+    assert_eq!(done.take(), [1, 2]);
+    let last = at_rest(engine);
+    assert_eq!((last.done, last.retries), (2, 2));
+}
+
+#[test]
+fn a_shutdown_waits_for_batches_that_are_away() {
+    let book = Book::new();
+    let engine = leaving(&book).start().expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    let ticket = producer.call(Op::new(1, 7)).expect("a slot is free");
+    let settling = std::thread::spawn(move || {
+        // Pushes come back from when the engine closes: the batch is given back after that.
+        while !matches!(producer.try_push(Op::new(2, 0)), Err(PushError::Closed(_))) {
+            std::thread::yield_now();
+        }
+        loop {
+            let away = book.take();
+            let last = away.iter().any(|batch| batch.key() == 1);
+            away.into_iter().for_each(|batch| batch.settle_each(|op| Verdict::Done(op.n)));
+            if last {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    });
+    while engine.snapshot().in_flight == 0 {
+        std::thread::yield_now();
+    }
+    let last = engine.shutdown(Duration::from_secs(60)).expect("all comes back");
+    settling.join().expect("it settles");
+    assert_eq!(ticket.wait(), Ok(7));
+    conserved(&last);
+}
+
+#[test]
+fn a_shutdown_waits_no_longer_than_it_may_for_a_batch_that_stays_away() {
+    let book = Book::new();
+    let hour = Duration::from_secs(3_600);
+    let engine = leaving(&book).in_flight_for(hour).start().expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    let ticket = producer.call(Op::new(1, 7)).expect("a slot is free");
+    while engine.snapshot().in_flight == 0 {
+        std::thread::yield_now();
+    }
+    match engine.shutdown(Duration::from_millis(20)) {
+        Err(ShutdownError::TimedOut { left, .. }) => assert_eq!(left.in_flight, 1, "{left}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(ticket.wait(), Err(Failure::Stopped));
+    // It has nowhere to go back to, which harms nobody.
+    book.take().into_iter().for_each(|batch| batch.settle_each(|op| Verdict::Done(op.n)));
 }

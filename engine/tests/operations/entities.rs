@@ -103,3 +103,50 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn what_several_producers_push_for_an_entity_stays_in_the_order_of_each(
+        pushes in prop::collection::vec((0_usize..3, 0_u64..3, 0_u64..3, 0_u8..6), 1..120),
+        which in 0_usize..4,
+        attempts in 1_u32..4,
+    ) {
+        let book = Book::new();
+        let notes = book.clone();
+        let act = handling(move |hand: Hand<'_, Act>| {
+            let tried: Vec<_> = (0..hand.len()).map(|at| (hand.items()[at].n, hand.attempt(at))).collect();
+            hand.settle_each(|op| {
+                let attempt = tried.iter().find(|it| it.0 == op.n).expect("it is one of them").1;
+                if op.n % 5 == 0 && attempt < attempts {
+                    return Verdict::Retry("again");
+                }
+                notes.note((op.entity, op.n));
+                Verdict::Done(op.n)
+            })
+        });
+        let (mut engine, first) = stepped(acting(act).sizing(sizings()[which]).retry(punctual(attempts)));
+        let mut producers = vec![first];
+        producers.extend((1..3).map(|_| engine.producer().expect("a lane is free")));
+        let mut expected = std::collections::BTreeMap::<_, Vec<i64>>::new();
+        for (n, &(by, key, entity, then)) in (0_i64..).zip(&pushes) {
+            // The producer stands in the number.
+            let n = n * 3 + by as i64;
+            producers[by].push(Op::new(key, n).of(entity)).expect("room");
+            expected.entry((by as i64, entity)).or_default().push(n);
+            match then {
+                0 => engine.settle(),
+                1 => { engine.turn(); }
+                2 => engine.advance(std::time::Duration::from_millis(7)),
+                _ => {}
+            }
+        }
+        run_out(&mut engine);
+        let mut came = std::collections::BTreeMap::<_, Vec<i64>>::new();
+        for (entity, n) in book.take() {
+            came.entry((n % 3, entity.expect("each has one"))).or_default().push(n);
+        }
+        prop_assert_eq!(came, expected);
+        let last = at_rest(engine);
+        prop_assert_eq!((last.done, last.out_of_order), (pushes.len() as u64, 0));
+    }
+}

@@ -2,7 +2,9 @@
 
 use engine::{EmitError, Verdict};
 
-use crate::scene::{Book, Hand, Op, acting, at_rest, handling, run_out, sizings, stepped};
+use crate::scene::{
+    Book, ENTITIES, Hand, Op, acting, at_rest, handling, run_out, sizings, stepped,
+};
 
 #[test]
 fn what_an_item_emits_runs_before_what_waits_in_its_order_under_every_sizing() {
@@ -130,4 +132,34 @@ fn a_follow_up_without_follow_ups_or_for_another_shard_comes_back() {
     let here = taken.iter().filter(|here| **here).count();
     assert!(here > 0 && here < 32, "{taken:?}");
     assert_eq!(at_rest(engine).done, 1 + here as u64);
+}
+
+#[test]
+fn a_follow_up_of_another_key_of_the_same_entity_runs_before_what_waits_for_that_entity() {
+    for sizing in sizings() {
+        let book = Book::new();
+        let notes = book.clone();
+        let act = handling(move |hand: Hand<'_, Op<ENTITIES>>| {
+            hand.settle_each_with(|op, follow_ups| {
+                notes.note((op.entity, op.n));
+                if op.n == 1 {
+                    follow_ups.emit(Op::new(2, 10).of(7)).expect("room");
+                    follow_ups.emit(Op::new(1, 11).of(7)).expect("room");
+                }
+                Verdict::Done(0)
+            })
+        });
+        let (mut engine, mut producer) = stepped(acting(act).sizing(sizing).follow_ups(4, 2));
+        for (key, n, entity) in [(1, 1, 7), (1, 2, 7), (2, 3, 7), (2, 4, 8), (1, 5, 8)] {
+            producer.push(Op::new(key, n).of(entity)).expect("room");
+        }
+        run_out(&mut engine);
+        let done = book.take();
+        let of = |entity: u64| -> Vec<i64> {
+            done.iter().filter(|op| op.0 == Some(entity)).map(|op| op.1).collect()
+        };
+        assert_eq!((of(7), of(8)), (vec![1, 10, 11, 2, 3], vec![4, 5]), "{sizing}");
+        let last = at_rest(engine);
+        assert_eq!((last.follow_ups, last.out_of_order), (2, 0), "{sizing}");
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use engine::{Oversize, PushError, Trigger, Verdict};
+use engine::{Failure, Oversize, PushError, Trigger, Verdict};
 
 use crate::scene::{
-    Book, EXPIRES, Hand, Op, WEIGHS, acting, at_rest, handling, numbers, run_out, stepped,
+    Book, EXPIRES, Hand, Op, WEIGHS, acting, at_rest, handling, numbers, punctual, run_out, stepped,
 };
 
 #[test]
@@ -78,4 +78,35 @@ fn a_weight_is_looked_at_before_an_item_joins_and_one_too_heavy_goes_alone() {
         other => panic!("{other:?}"),
     }
     assert_eq!(at_rest(engine).accepted, 0);
+}
+
+#[test]
+fn what_waits_behind_a_backoff_expires_in_its_time() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Op<EXPIRES>>| {
+        let first = hand.attempt(0) == 1;
+        hand.settle_each(|op| {
+            notes.note(op.n);
+            if op.n == 1 && first { Verdict::Retry("again") } else { Verdict::Done(op.n) }
+        })
+    });
+    let builder = acting(act).retry(punctual(2)).replies_max(4);
+    let (mut engine, mut producer) = stepped(builder);
+    let ms = Duration::from_millis;
+    let _first = producer.call(Op::new(1, 1)).expect("a slot is free");
+    engine.settle();
+    let short = producer.call(Op::new(1, 2).living(ms(5))).expect("a slot is free");
+    let long = producer.call(Op::new(1, 3).living(ms(500))).expect("a slot is free");
+    engine.settle();
+    engine.advance(ms(7));
+    engine.settle();
+    assert_eq!(book.take(), [1], "the backoff is 20 ms");
+    let said = short.wait_for(ms(0)).expect("it has expired before the backoff is over");
+    assert_eq!(said, Err(Failure::Expired));
+    run_out(&mut engine);
+    assert_eq!(book.take(), [1, 3]);
+    assert_eq!(long.wait_for(ms(0)).expect("answered"), Ok(3));
+    let last = at_rest(engine);
+    assert_eq!((last.done, last.failed, last.expired), (2, 1, 1));
 }

@@ -1,9 +1,11 @@
 //! Pause, resume, flush, step, and what an observer hears.
 
-use engine::{BatchEvent, FlushError, Verdict};
+use std::time::Duration;
+
+use engine::{BatchEvent, FlushError, Shards, Verdict};
 
 use crate::scene::{
-    Book, Hand, Op, acting, at_rest, handling, numbers, punctual, run_out, stepped,
+    Book, Hand, Op, acting, at_rest, conserved, handling, numbers, punctual, run_out, stepped,
 };
 
 #[test]
@@ -96,4 +98,32 @@ fn what_an_observer_hears_adds_up_to_the_snapshot() {
     assert_eq!(sum(|event| event.done), last.done);
     assert_eq!(sum(|event| event.failed), last.failed + last.dead);
     assert_eq!(sum(|event| event.retried), last.retries);
+}
+
+#[test]
+fn a_running_engine_is_paused_flushed_and_resumed_as_a_whole() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        notes.note(hand.len());
+        hand.settle_each(|op| Verdict::Done(op.n))
+    });
+    let hour = Duration::from_secs(3_600);
+    let builder = acting(act).shards(Shards::Count(2)).flush_after(hour).replies_max(4);
+    let engine = builder.start().expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    engine.pause_all().expect("there are queues");
+    for n in 0..40 {
+        producer.push(Op::new(n as u64 % 4, n)).expect("room");
+    }
+    let minute = Duration::from_secs(60);
+    assert_eq!(engine.flush_all(minute), Err(FlushError::Paused));
+    assert!(book.take().is_empty(), "nothing is handed over");
+    engine.resume_all().expect("there are queues");
+    engine.flush(&3, minute).expect("nothing holds it");
+    engine.flush_all(minute).expect("nothing holds them");
+    assert_eq!(book.take().into_iter().sum::<usize>(), 40);
+    let snapshot = engine.snapshot();
+    assert_eq!((snapshot.done, snapshot.held), (40, 0), "{snapshot}");
+    conserved(&engine.shutdown(minute).expect("it drains"));
 }
