@@ -19,5 +19,6 @@ mod scene;
 mod stops;
 mod suspects;
 mod tickets;
+mod traces;
 mod trees;
 mod turns;
