@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::testing::Stepped;
 use engine::{
-    Builder, Detached, EngineProducer, Failure, Handler, PushError, ShutdownError, Verdict,
+    Builder, Detached, Engine, EngineProducer, Failure, Handler, PushError, ShutdownError, Verdict,
 };
 
 use crate::scene::{
@@ -36,6 +36,21 @@ where
     producer.push(Op::new(key, n)).expect("room");
     producer.flush().expect("room");
     engine.settle();
+}
+
+/// Everything of a batch is done, and written down.
+fn give_back(batch: Away, done: &Book<(u64, i64)>) {
+    batch.settle_each(|op| {
+        done.note((op.key, op.n));
+        Verdict::Done(op.n)
+    });
+}
+
+/// Comes back when a batch is away.
+fn wait_until_away<H: Handler>(engine: &Engine<H>) {
+    while engine.snapshot().in_flight == 0 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -71,10 +86,7 @@ fn order_stands_while_items_are_away() {
     for n in 0..40 {
         push(&mut engine, &mut producer, n as u64 % 3, n);
         for batch in if n % 4 == 0 { book.take() } else { Vec::new() } {
-            batch.settle_each(|op| {
-                done.note((op.key, op.n));
-                Verdict::Done(0)
-            });
+            give_back(batch, &done);
             engine.settle();
         }
     }
@@ -86,10 +98,7 @@ fn order_stands_while_items_are_away() {
             break;
         }
         for batch in away {
-            batch.settle_each(|op| {
-                done.note((op.key, op.n));
-                Verdict::Done(0)
-            });
+            give_back(batch, &done);
         }
     }
     let done = done.take();
@@ -184,13 +193,10 @@ fn what_a_batch_away_asks_to_try_again_comes_back_before_what_waits_behind_it() 
         let [first] = &away[..] else { panic!("attempt {attempt}: {} batches", away.len()) };
         assert_eq!((first.items()[0].n, first.attempt(0)), (1, attempt));
         for batch in away {
-            batch.settle_each(|op| match attempt {
-                3 => {
-                    done.note(op.n);
-                    Verdict::Done(op.n)
-                }
-                _ => Verdict::Retry("again"),
-            });
+            match attempt {
+                3 => give_back(batch, &done),
+                _ => batch.settle_each(|_| Verdict::Retry("again")),
+            }
         }
         engine.settle();
         if attempt < 3 {
@@ -199,14 +205,9 @@ fn what_a_batch_away_asks_to_try_again_comes_back_before_what_waits_behind_it() 
             engine.settle();
         }
     }
-    for batch in book.take() {
-        batch.settle_each(|op| {
-            done.note(op.n);
-            Verdict::Done(op.n)
-        });
-    }
+    book.take().into_iter().for_each(|batch| give_back(batch, &done));
     engine.settle();
-    assert_eq!(done.take(), [1, 2]);
+    assert_eq!(done.take(), [(1, 1), (1, 2)]);
     let last = at_rest(engine);
     assert_eq!((last.done, last.retries), (2, 2));
 }
@@ -232,9 +233,7 @@ fn a_shutdown_waits_for_batches_that_are_away() {
             std::thread::yield_now();
         }
     });
-    while engine.snapshot().in_flight == 0 {
-        std::thread::yield_now();
-    }
+    wait_until_away(&engine);
     let last = engine.shutdown(Duration::from_secs(60)).expect("all comes back");
     settling.join().expect("it settles");
     assert_eq!(ticket.wait(), Ok(7));
@@ -248,9 +247,7 @@ fn a_shutdown_waits_no_longer_than_it_may_for_a_batch_that_stays_away() {
     let engine = leaving(&book).in_flight_for(hour).start().expect("the settings are right");
     let mut producer = engine.producer().expect("a lane is free");
     let ticket = producer.call(Op::new(1, 7)).expect("a slot is free");
-    while engine.snapshot().in_flight == 0 {
-        std::thread::yield_now();
-    }
+    wait_until_away(&engine);
     match engine.shutdown(Duration::from_millis(20)) {
         Err(ShutdownError::TimedOut { left, .. }) => assert_eq!(left.in_flight, 1, "{left}"),
         other => panic!("{other:?}"),

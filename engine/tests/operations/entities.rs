@@ -1,5 +1,7 @@
 //! Entities: order across keys, no more calls than it takes.
 
+use std::time::Duration;
+
 use engine::{Trigger, Verdict};
 use proptest::prelude::*;
 
@@ -63,8 +65,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn effects_on_an_entity_come_in_the_order_of_its_pushes(
-        ops in prop::collection::vec((0..4_u64, 0..5_u64, 0..8_u8, 0..6_u8), 1..120),
+    fn effects_on_an_entity_come_in_the_order_of_the_pushes_of_each_producer(
+        ops in prop::collection::vec((0..3_usize, 0..4_u64, 0..5_u64, 0..8_u8, 0..6_u8), 1..120),
     ) {
         for sizing in sizings() {
             let book = Book::new();
@@ -83,70 +85,31 @@ proptest! {
                     if op.weight == 5 { Verdict::Failed("bad") } else { Verdict::Done(0) }
                 })
             });
-            let (mut engine, mut producer) = stepped(acting(act).sizing(sizing).retry(punctual(4)));
-            for (n, &(key, entity, verdict, turn)) in ops.iter().enumerate() {
-                let op = Op::new(key, n as i64).of(entity).weighing(verdict.into());
-                producer.push(op).expect("room");
-                if turn == 0 {
-                    engine.settle();
+            let (mut engine, first) = stepped(acting(act).sizing(sizing).retry(punctual(4)));
+            let mut producers = vec![first];
+            producers.extend((1..3).map(|_| engine.producer().expect("a lane is free")));
+            for (n, &(by, key, entity, verdict, turn)) in ops.iter().enumerate() {
+                // The number says whose it is.
+                let op = Op::new(key, (3 * n + by) as i64).of(entity).weighing(verdict.into());
+                producers[by].push(op).expect("room");
+                match turn {
+                    0 => engine.settle(),
+                    1 => engine.advance(Duration::from_millis(7)),
+                    _ => {}
                 }
             }
             run_out(&mut engine);
             let effects = book.take();
             prop_assert_eq!(effects.len(), ops.len());
-            for entity in 0..5 {
-                let of_it: Vec<_> =
-                    effects.iter().filter(|(of, _)| *of == Some(entity)).map(|(_, n)| *n).collect();
+            for (entity, by) in (0..5).flat_map(|entity| (0..3).map(move |by| (entity, by))) {
+                let of_it: Vec<_> = effects
+                    .iter()
+                    .filter(|(of, n)| *of == Some(entity) && n % 3 == by)
+                    .map(|(_, n)| *n)
+                    .collect();
                 prop_assert!(of_it.is_sorted(), "{}: {:?}", sizing, of_it);
             }
             prop_assert_eq!(at_rest(engine).accepted, ops.len() as u64);
         }
-    }
-}
-
-proptest! {
-    #[test]
-    fn what_several_producers_push_for_an_entity_stays_in_the_order_of_each(
-        pushes in prop::collection::vec((0_usize..3, 0_u64..3, 0_u64..3, 0_u8..6), 1..120),
-        which in 0_usize..4,
-        attempts in 1_u32..4,
-    ) {
-        let book = Book::new();
-        let notes = book.clone();
-        let act = handling(move |hand: Hand<'_, Act>| {
-            let tried: Vec<_> = (0..hand.len()).map(|at| (hand.items()[at].n, hand.attempt(at))).collect();
-            hand.settle_each(|op| {
-                let attempt = tried.iter().find(|it| it.0 == op.n).expect("it is one of them").1;
-                if op.n % 5 == 0 && attempt < attempts {
-                    return Verdict::Retry("again");
-                }
-                notes.note((op.entity, op.n));
-                Verdict::Done(op.n)
-            })
-        });
-        let (mut engine, first) = stepped(acting(act).sizing(sizings()[which]).retry(punctual(attempts)));
-        let mut producers = vec![first];
-        producers.extend((1..3).map(|_| engine.producer().expect("a lane is free")));
-        let mut expected = std::collections::BTreeMap::<_, Vec<i64>>::new();
-        for (n, &(by, key, entity, then)) in (0_i64..).zip(&pushes) {
-            // The producer stands in the number.
-            let n = n * 3 + by as i64;
-            producers[by].push(Op::new(key, n).of(entity)).expect("room");
-            expected.entry((by as i64, entity)).or_default().push(n);
-            match then {
-                0 => engine.settle(),
-                1 => { engine.turn(); }
-                2 => engine.advance(std::time::Duration::from_millis(7)),
-                _ => {}
-            }
-        }
-        run_out(&mut engine);
-        let mut came = std::collections::BTreeMap::<_, Vec<i64>>::new();
-        for (entity, n) in book.take() {
-            came.entry((n % 3, entity.expect("each has one"))).or_default().push(n);
-        }
-        prop_assert_eq!(came, expected);
-        let last = at_rest(engine);
-        prop_assert_eq!((last.done, last.out_of_order), (pushes.len() as u64, 0));
     }
 }

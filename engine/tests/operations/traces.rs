@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use engine::{Batch, Handler, Item, Settled, Verdict};
+use engine::{Item, Verdict};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::scene::{Book, run_out, stepped};
+use crate::scene::{Book, Hand, acting, at_rest, handling, stepped};
 
 /// Writes down which span follows from which.
 struct Links {
@@ -49,37 +49,25 @@ impl Item for Request {
     }
 }
 
-struct Linking;
-
-impl Handler for Linking {
-    type Item = Request;
-    type Reply = ();
-    type Error = ();
-
-    fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
-        let span = tracing::info_span!("batch", items = batch.len());
-        for request in batch.items() {
-            span.follows_from(&request.pushed_in);
-        }
-        let _entered = span.enter();
-        batch.settle_each(|_| Verdict::Done(()))
-    }
-}
-
 #[test]
 fn a_batch_follows_from_each_of_its_items_and_from_no_other() {
     let book = Book::new();
     let links = Links { last: AtomicU64::new(0), book: book.clone() };
     tracing::subscriber::with_default(links, || {
-        let builder = engine::Engine::builder(|_| Linking).shards(engine::Shards::Count(1));
-        let (mut engine, mut producer) = stepped(builder);
+        let act = handling(|hand: Hand<'_, Request>| {
+            let span = tracing::info_span!("batch", items = hand.len());
+            for request in hand.items() {
+                span.follows_from(&request.pushed_in);
+            }
+            let _entered = span.enter();
+            hand.settle_each(|_| Verdict::Done(0))
+        });
+        let (engine, mut producer) = stepped(acting(act));
         for key in [1, 2, 1, 1] {
             let pushed_in = tracing::info_span!("request", key);
             producer.push(Request { key, pushed_in }).expect("room");
         }
-        producer.flush().expect("room");
-        run_out(&mut engine);
-        assert_eq!(engine.snapshot().done, 4);
+        assert_eq!(at_rest(engine).done, 4);
     });
     let mut links = book.take();
     links.sort_unstable_by_key(|link| link.1);
