@@ -239,9 +239,9 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
         let Self { block, items, progress, verdicts, tray, .. } = self;
         let items = &block.items()[..items];
         let result = decide(items[0].key(), items);
-        progress.stage = Stage::Each;
         match tray {
             None => {
+                progress.stage = Stage::Each;
                 match &result {
                     Ok(_) => progress.done += items.len(),
                     Err(_) => progress.failed += items.len(),
@@ -249,8 +249,10 @@ impl<'b, T: Item, R, E> Group<'b, T, R, E> {
                 progress.drop_panics += usize::from(drop_panics(result));
             }
             Some(tray) => {
-                tray.failed_as_one = result.is_err();
                 verdicts.set_all(items.len(), &result);
+                tray.failed_as_one = result.is_err();
+                // Only now: a reply's or an error's `Clone` that panics must find it at `Untouched`.
+                progress.stage = Stage::Each;
             }
         }
         Settled(self.brand)

@@ -406,26 +406,26 @@ impl<H: Handler, S: BuildHasher + Clone + Send + 'static> Builder<H, S> {
             let (watch, cancels) = (watch.clone(), cancels.next());
             let observer = watch.observer.clone();
             let ends =
-                move |control, counters| Ends { lanes, factory, control, counters, observer };
+                move |mailbox, counters| Ends { lanes, factory, mailbox, counters, observer };
             let worker = match (plan.operations.clone(), plan.windows) {
                 (None, Some(windows)) => {
-                    Worker::spawn(shard, engine.plan(), parker, move |control, counters| {
+                    Worker::spawn(shard, engine.plan(), parker, move |mailbox, counters| {
                         entrance.home.enter();
-                        let ends = ends(control, counters);
+                        let ends = ends(mailbox, counters);
                         Shard::<H, S, Windowed<H>>::new(shard, &plan, &entrance, ends, windows)
                     })
                 }
                 (None, None) => {
-                    Worker::spawn(shard, engine.plan(), parker, move |control, counters| {
+                    Worker::spawn(shard, engine.plan(), parker, move |mailbox, counters| {
                         entrance.home.enter();
-                        let ends = ends(control, counters);
+                        let ends = ends(mailbox, counters);
                         Shard::<H, S, Plain<H>>::new(shard, &plan, &entrance, ends, plan.batcher)
                     })
                 }
                 (Some(operations), _) => {
-                    Worker::spawn(shard, engine.plan(), parker, move |control, counters| {
+                    Worker::spawn(shard, engine.plan(), parker, move |mailbox, counters| {
                         entrance.home.enter();
-                        let ends = ends(control, counters);
+                        let ends = ends(mailbox, counters);
                         let around = watch.surroundings(shard, &plan, &entrance.router, cancels);
                         let parts = (operations, around);
                         Shard::<H, S, Queued<H>>::new(shard, &plan, &entrance, ends, parts)

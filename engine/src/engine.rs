@@ -15,7 +15,7 @@ use crate::nanos::Nanos;
 use crate::plan::Plan;
 use crate::producer::Producer;
 use crate::router::KeyHasher;
-use crate::shard::Control;
+use crate::shard::Close;
 use crate::snapshot::{Pin, Snapshot};
 use crate::worker::Worker;
 
@@ -115,10 +115,12 @@ impl<H: Handler, S> Engine<H, S> {
         &self.plan
     }
 
-    /// Asks a shard for something, if it has not ended.
-    fn ask(&self, shard: usize, control: Control) {
-        self.workers[shard].ask(control);
-        self.lanes.doorbell(shard).knock();
+    /// Says to all shards how to end.
+    fn end(&self, how: Close) {
+        for (shard, worker) in self.workers.iter().enumerate() {
+            worker.post().close(how);
+            self.lanes.doorbell(shard).knock();
+        }
     }
 
     /// Takes a snapshot. Never stops a shard. Waits 20 ms at most for shards that are inside their
@@ -180,17 +182,13 @@ impl<H: Handler, S> Engine<H, S> {
     fn close(&self, within: Nanos) -> Result<(), ShutdownError> {
         let clock = &self.entrance.clock;
         let deadline = clock.now().saturating_add(within);
-        for shard in 0..self.workers.len() {
-            self.ask(shard, Control::Close);
-        }
+        self.end(Close::Drain);
         let is_late =
             |worker: &&Worker| !worker.await_end(deadline.saturating_sub(clock.now()).into());
         // All of them are waited for, so that what is left is what is left at the deadline.
         if self.workers.iter().filter(is_late).count() > 0 {
             let left = self.left();
-            for shard in 0..self.workers.len() {
-                self.ask(shard, Control::Stop);
-            }
+            self.end(Close::Stop);
             tracing::warn!(%left, "the time to shut down was up");
             return Err(ShutdownError::TimedOut { within, left });
         }

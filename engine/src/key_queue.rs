@@ -31,8 +31,6 @@ pub(crate) struct KeyQueue {
     pub(crate) deadline: Nanos,
     /// The open batch goes at the end of this drain, and why.
     pub(crate) urgent: Option<Trigger>,
-    /// The next batch holds at most so many: the items of a failed one are told apart.
-    pub(crate) limit: Option<u32>,
     pub(crate) paused: bool,
     /// How often it stands in the queue of ready keys: once for each sealed batch, unless it must wait.
     pub(crate) queued: u32,
@@ -60,7 +58,6 @@ impl KeyQueue {
             epoch: 0,
             deadline: Nanos::MAX,
             urgent: None,
-            limit: None,
             paused: false,
             queued: 0,
             hurried: false,

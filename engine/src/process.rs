@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::hash::BuildHasher;
 
-use crossbeam_channel::bounded;
 use crossbeam_utils::sync::Parker;
 use ringbuf::seqlock;
 
@@ -16,7 +15,7 @@ use crate::home::Home;
 use crate::nanos::Clock;
 use crate::pin::Shards;
 use crate::producer::Producer;
-use crate::shard::{Control, Ends, Queued, Shard};
+use crate::shard::{Close, Ends, Post, Queued, Shard, mailbox};
 use crate::shard_id::ShardId;
 use crate::sizing::Sizing;
 use crate::tally::Counters;
@@ -158,7 +157,7 @@ struct Process<H: Handler, S> {
     shard: Shard<H, S, Queued<H>>,
     clock: Clock,
     producer: EngineProducer<H, S>,
-    close: crossbeam_channel::Sender<Control>,
+    post: Post,
     knock: Box<dyn Fn()>,
     /// Not yet pushed; in a row, since they go one after the other.
     rest: std::vec::IntoIter<H::Item>,
@@ -176,7 +175,7 @@ impl<H: Handler, S: BuildHasher + Clone + 'static> Process<H, S> {
         if let Some((at, refusal)) = refused.next() {
             return Err(ProcessError::Refused { at, cause: refusal.of(()), items });
         }
-        let (close, control) = bounded(1);
+        let (post, mailbox) = mailbox(1);
         let (counters, _) = seqlock(Counters::ALL_WORDS);
         let id = ShardId(0);
         let (Some(ends), Some(lane), Some(operations)) =
@@ -185,7 +184,7 @@ impl<H: Handler, S: BuildHasher + Clone + 'static> Process<H, S> {
             unreachable!("there is a shard and a lane, and replies take queues")
         };
         let observer = watch.observer.clone();
-        let ends = Ends { lanes: ends, factory, control, counters, observer };
+        let ends = Ends { lanes: ends, factory, mailbox, counters, observer };
         let cancels = cancels.into_iter().next();
         let around = watch.surroundings(id, &plan, &entrance.router, cancels);
         let shard = match Shard::new(id, &plan, &entrance, ends, (operations, around)) {
@@ -199,7 +198,7 @@ impl<H: Handler, S: BuildHasher + Clone + 'static> Process<H, S> {
         let producer = Producer::new(lane, entrance);
         let knock = Box::new(move || lanes.doorbell(0).knock());
         let (rest, tickets) = (items.into_iter(), VecDeque::new());
-        Ok(Self { shard, clock, producer, close, knock, rest, next, tickets, outcomes })
+        Ok(Self { shard, clock, producer, post, knock, rest, next, tickets, outcomes })
     }
 
     fn run(mut self, parker: &Parker) -> Processed<H> {
@@ -220,8 +219,7 @@ impl<H: Handler, S: BuildHasher + Clone + 'static> Process<H, S> {
                 self.fail_rest();
             }
         }
-        // Full: it was asked before.
-        let _ = self.close.try_send(Control::Close);
+        self.post.close(Close::Drain);
         (self.knock)();
         while !self.shard.has_ended() {
             self.go(parker);

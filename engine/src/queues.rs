@@ -59,7 +59,7 @@ use control::Flush;
 pub(crate) use control::FlushAsked;
 use domain::Domain;
 use flights::Seat;
-use isolate::Suspicion;
+use isolate::{Seen, Suspicion};
 use node::{Nodes, Slip};
 use settle::Returning;
 
@@ -116,6 +116,8 @@ pub(crate) struct Queues<T: Item, R, E> {
     /// A credit that was not used by the last call.
     boarding: Option<Boarding<T, R, E>>,
     suspicions: Vec<Suspicion<E>>,
+    /// Of the latest suspicion.
+    last_name: Seen,
     flushes: Vec<Flush>,
     /// By reply slot: the node of the call.
     calls: Vec<At>,
@@ -202,7 +204,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
             seats,
             free_seats: (0..away as u32).rev().collect(),
             boarding: None,
-            suspicions: Vec::with_capacity(if operations.isolates { open_keys } else { 0 }),
+            suspicions: Vec::with_capacity(suspicions(&operations)),
+            last_name: Seen::UNSUSPECTED,
             flushes: Vec::new(),
             calls: vec![NOWHERE; operations.replies_max],
             backoff: Backoff::new(operations.retry, surroundings.shard),
@@ -230,13 +233,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let returning = largest + operations.follow_ups.per_item as usize;
         let entities = entities::<T>(largest, operations.follow_ups);
         let seat = size_of::<Seat<T, R, E>>() + Seat::<T, R, E>::bytes(largest) + size_of::<u32>();
-        let suspicions = if operations.isolates { open_keys } else { 0 };
         QueuesBytes {
             nodes: Nodes::<T, R, E>::bytes(nodes) + operations.replies_max * size_of::<At>(),
             keys: Table::<KeyQueue>::bytes(open_keys)
                 + Table::<Domain>::bytes(domains)
                 + (nodes + open_keys) * size_of::<At>()
-                + suspicions * size_of::<Suspicion<E>>(),
+                + suspicions(operations) * size_of::<Suspicion<E>>(),
             timers: Wheel::bytes(open_keys)
                 + Wheel::bytes(expiring)
                 + Wheel::bytes(backing_off)
@@ -350,6 +352,11 @@ impl Room {
 /// Nodes that may expire, and those that may back off.
 fn timed<T: Item>(operations: &Operations, nodes: usize) -> [usize; 2] {
     [T::EXPIRES, operations.retry.attempts > 1].map(|timed| if timed { nodes } else { 0 })
+}
+
+/// Suspicions at a time: a key's first items are suspected once, and besides them what is away.
+fn suspicions(operations: &Operations) -> usize {
+    if operations.isolates { operations.open_keys + operations.in_flight_max as usize } else { 0 }
 }
 
 /// Items of a batch whose entities are looked at when it is settled.

@@ -1,6 +1,7 @@
 //! One shard: a turn of drain, group, decide, hand over.
 
 mod core;
+mod mailbox;
 mod operate;
 mod pass;
 mod plain;
@@ -14,10 +15,10 @@ use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
 use ringbuf::SeqlockWriter;
 
 pub(crate) use self::core::{Core, Ends, TakenIn};
+pub(crate) use self::mailbox::{Close, Mailbox, Post, Request, Unasked, mailbox};
 use crate::entrance::Entrance;
 use crate::handed_over::HandedOver;
 use crate::handler::Handler;
@@ -29,7 +30,7 @@ use crate::panics::{drop_panics, message, message_of};
 use crate::plan::{AfterPanic, Plan};
 use crate::router::Router;
 use crate::shard_id::ShardId;
-use crate::tally::{Histograms, Tally};
+use crate::tally::Tally;
 use crate::verdict::Trigger;
 pub(crate) use {operate::Operation, stepping::Stepping};
 pub(crate) use {plain::Plain, queued::Queued, windowed::Windowed};
@@ -38,18 +39,6 @@ pub(crate) use {plain::Plain, queued::Queued, windowed::Windowed};
 pub(crate) type FactoryError = Box<dyn std::error::Error + Send + Sync>;
 /// Makes a shard's handler, on the shard's thread.
 pub(crate) type Factory<H> = Arc<dyn Fn(ShardId) -> Result<H, FactoryError> + Send + Sync>;
-
-/// What the engine asks of a shard, besides items. A knock on the doorbell says that one has come.
-pub(crate) enum Control {
-    /// Send your histograms back, and go on with these.
-    Swap(Box<Histograms>, Sender<Box<Histograms>>),
-    /// Accept nothing more, settle what is here, and end.
-    Close,
-    /// Fail what is here, and end.
-    Stop,
-    /// Something that only queues can do.
-    Operate(Operation),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -74,7 +63,7 @@ pub(crate) struct Shard<H: Handler, S, C> {
     factory: Factory<H>,
     after_panic: AfterPanic,
     phase: Phase,
-    control: Receiver<Control>,
+    mailbox: Mailbox,
     counters: SeqlockWriter,
     /// The last turn's handler calls have come to what is not published yet.
     unpublished: bool,
@@ -92,7 +81,7 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
     where
         S: Clone,
     {
-        let Ends { lanes, factory, control, counters, observer } = ends;
+        let Ends { lanes, factory, mailbox, counters, observer } = ends;
         let (router, clock) = (entrance.router.clone(), entrance.clock.clone());
         let handler = make(&factory, id)?;
         let now = clock.now();
@@ -110,7 +99,7 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
             factory,
             after_panic: plan.after_panic,
             phase: Phase::Running,
-            control,
+            mailbox,
             counters,
             unpublished: false,
         })
@@ -312,25 +301,30 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
     /// Does what the engine asked for.
     #[cold]
     fn obey(&mut self) {
-        while let Ok(control) = self.control.try_recv() {
-            match control {
-                Control::Swap(fresh, reply) => {
+        // Looked for first, and done last: what was asked for before is heard before.
+        let close = self.mailbox.close();
+        // No more than lay there: whoever asks meanwhile knocks again.
+        for _ in 0..self.mailbox.capacity() {
+            match self.mailbox.request() {
+                Some(Request::Swap(fresh, reply)) => {
                     let seen = std::mem::replace(&mut self.core.tally_mut().histograms, fresh);
                     self.publish();
                     // Nobody listens any more: they gave up waiting; what was seen is theirs.
                     let _ = reply.send(seen);
                 }
-                Control::Close => {
-                    if self.phase == Phase::Running {
-                        tracing::debug!(shard = self.id.0, "draining");
-                        self.lanes.close();
-                        self.core.close();
-                        self.phase = Phase::Draining;
-                    }
-                }
-                Control::Stop => self.stop(),
-                Control::Operate(operation) => self.operate(operation),
+                Some(Request::Operate(operation)) => self.operate(operation),
+                None => break,
             }
+        }
+        match close {
+            Some(Close::Drain) if self.phase == Phase::Running => {
+                tracing::debug!(shard = self.id.0, "draining");
+                self.lanes.close();
+                self.core.close();
+                self.phase = Phase::Draining;
+            }
+            Some(Close::Stop) => self.stop(),
+            Some(Close::Drain) | None => {}
         }
     }
 

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::task::Waker;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, bounded, unbounded};
 
 use ringbuf::seqlock;
 
@@ -25,13 +25,18 @@ use crate::plan::Plan;
 use crate::producer::Producer;
 use crate::queues::FlushAsked;
 use crate::router::KeyHasher;
-use crate::shard::{Control, Ends, Operation, Plain, Queued, Shard, Stepping, Windowed};
+use crate::shard::{
+    Close, Ends, Operation, Plain, Post, Queued, Request, Shard, Stepping, Windowed, mailbox,
+};
 use crate::shard_id::ShardId;
 use crate::snapshot::{Pin, Snapshot};
 use crate::tally::Counters;
 use crate::tray::Tray;
 use crate::verdict::{Failure, Trigger};
 use crate::verdicts::Verdicts;
+
+/// Requests that may wait for one shard until its next turn.
+const REQUESTS: usize = 1_024;
 
 /// Lays `items` out as one batch, lets `handle` settle it, and returns the outcome of each item by
 /// its place. The batch's trigger is [`Trigger::Size`].
@@ -116,7 +121,7 @@ pub struct Stepped<H: Handler, S = KeyHasher> {
     handle: Option<EngineHandle<H, S>>,
     hand: MadeUp,
     shards: Vec<Box<dyn Stepping>>,
-    control: Vec<Sender<Control>>,
+    posts: Vec<Post>,
 }
 
 impl<H: Handler, S> fmt::Debug for Stepped<H, S> {
@@ -139,15 +144,15 @@ impl<H: Handler, S: BuildHasher + Clone + 'static> Stepped<H, S> {
         let claimed: Vec<_> = (0..plan.handle_lanes).map_while(|_| lanes.claim()).collect();
         let handle = (!claimed.is_empty()).then(|| Handle::new(claimed, entrance.clone()));
         let mut shards = Vec::new();
-        let mut control = Vec::new();
+        let mut posts = Vec::new();
         for (index, lanes) in ends.into_iter().enumerate() {
-            let (send, requests) = bounded(16);
+            let (post, mailbox) = mailbox(REQUESTS);
             let queues = plan.operations.is_some();
             let words = if queues { Counters::ALL_WORDS } else { Counters::WORDS };
             let (counters, _) = seqlock(words);
             let shard = ShardId(index);
             let (factory, observer) = (factory.clone(), watch.observer.clone());
-            let ends = Ends { lanes, factory, control: requests, counters, observer };
+            let ends = Ends { lanes, factory, mailbox, counters, observer };
             let fail = |source| StartError::Factory { shard: index, source };
             let made: Box<dyn Stepping> = match (plan.operations.clone(), plan.windows) {
                 (None, Some(windows)) => {
@@ -169,9 +174,9 @@ impl<H: Handler, S: BuildHasher + Clone + 'static> Stepped<H, S> {
                 }
             };
             shards.push(made);
-            control.push(send);
+            posts.push(post);
         }
-        Ok(Self { plan, lanes, entrance, handle, hand, shards, control })
+        Ok(Self { plan, lanes, entrance, handle, hand, shards, posts })
     }
 
     /// A producer, as [`Engine::producer`](crate::Engine::producer).
@@ -313,7 +318,7 @@ impl<H: Handler, S: BuildHasher> Stepped<H, S> {
         if self.plan.operations.is_none() {
             return Err(ControlError::NoQueues);
         }
-        let asked = self.control[shard].try_send(Control::Operate(operation));
+        let asked = self.posts[shard].try_ask(Request::Operate(operation));
         asked.map_err(|_| ControlError::Closed)?;
         self.lanes.doorbell(shard).knock();
         Ok(())
@@ -327,9 +332,8 @@ impl<H: Handler, S: BuildHasher> Stepped<H, S> {
 
     /// Closes the engine: pushes give their items back from the next turn on.
     pub fn close(&mut self) {
-        for (shard, control) in self.control.iter().enumerate() {
-            // Full: it was asked before.
-            let _ = control.try_send(Control::Close);
+        for (shard, post) in self.posts.iter().enumerate() {
+            post.close(Close::Drain);
             self.lanes.doorbell(shard).knock();
         }
     }

@@ -9,7 +9,7 @@ use crate::entrance::Refusal;
 use crate::error::EmitError;
 use crate::flight::{Boarding, Detached};
 use crate::identity::{ItemId, Origin, Standing};
-use crate::item::{Item, expires_after, weight};
+use crate::item::{Item, ShardBy, expires_after, weight};
 use crate::key_queue::KeyQueue;
 use crate::nanos::Nanos;
 use crate::operations::FollowUpLimits;
@@ -277,7 +277,8 @@ impl<T: Item> FollowUps<'_, T> {
             None => {}
         }
         let spot = locate(&item);
-        if spot.shard != shard || (T::ENTITIES && spot.domain != emitting.domain) {
+        let is_here = T::SHARD_BY == ShardBy::Spread || spot.shard == shard;
+        if !is_here || (T::ENTITIES && spot.domain != emitting.domain) {
             return Err(EmitError::NotHere(item));
         }
         let same_key = |other: &&Emitted<T>| other.spot.hash == spot.hash;

@@ -44,6 +44,11 @@ impl<R, E> Verdicts<R, E> {
         self.slots.iter().all(ends)
     }
 
+    /// Whether each item is done.
+    pub(crate) fn all_done(&self) -> bool {
+        self.slots.iter().all(|slot| matches!(slot, Some(Verdict::Done(_))))
+    }
+
     pub(crate) fn lay_out(&mut self, items: usize) {
         debug_assert!(self.slots.is_empty(), "the last call's verdicts are settled");
         self.slots.resize_with(items, || None);

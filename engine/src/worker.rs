@@ -16,12 +16,12 @@ use crate::handler::Handler;
 use crate::panics::message_of;
 use crate::pin::pin;
 use crate::plan::Plan;
-use crate::shard::{Control, Core, FactoryError, Shard};
+use crate::shard::{Core, FactoryError, Mailbox, Post, Request, Shard, mailbox};
 use crate::shard_id::ShardId;
 use crate::snapshot::Pin;
 use crate::tally::{Counters, Histograms};
 
-/// Requests that may wait for one shard: a snapshot's, a close, a stop, and some to spare.
+/// Requests that may wait for one shard: a snapshot's, and some to spare.
 const REQUESTS: usize = 8;
 
 /// A parker, and what wakes it: the target of a shard's doorbell.
@@ -45,7 +45,7 @@ impl Wake for Unpark {
 
 /// One shard's thread.
 pub(crate) struct Worker {
-    control: Sender<Control>,
+    post: Post,
     counters: SeqlockReader,
     /// How many they are.
     words: usize,
@@ -74,11 +74,11 @@ impl Worker {
         shard: ShardId,
         plan: &Plan,
         parker: Parker,
-        make: impl FnOnce(Receiver<Control>, SeqlockWriter) -> Result<Shard<H, S, C>, FactoryError>
+        make: impl FnOnce(Mailbox, SeqlockWriter) -> Result<Shard<H, S, C>, FactoryError>
         + Send
         + 'static,
     ) -> Result<Self, StartError> {
-        let (control, requests) = bounded(REQUESTS);
+        let (post, mailbox) = mailbox(REQUESTS);
         let (publish, counters) = seqlock(C::WORDS);
         let (report, started) = bounded(1);
         let (alive, ended) = bounded(0);
@@ -87,7 +87,7 @@ impl Worker {
             // Dropped last, however the thread ends.
             let _alive: Sender<()> = alive;
             let pin = pin(core);
-            let made = catch_unwind(AssertUnwindSafe(|| make(requests, publish)))
+            let made = catch_unwind(AssertUnwindSafe(|| make(mailbox, publish)))
                 .unwrap_or_else(|panic| Err(message_of(panic).into()));
             match made {
                 Ok(made) => {
@@ -109,7 +109,7 @@ impl Worker {
         let sum = Histograms::new(largest);
         let seen =
             Mutex::new(Seen { sum, largest, pending: None, thread: Some(thread), died: false });
-        Ok(Self { control, counters, words: C::WORDS, pin: Pin::None, started, ended, seen })
+        Ok(Self { post, counters, words: C::WORDS, pin: Pin::None, started, ended, seen })
     }
 
     /// Waits until the shard has its handler, or could not get one.
@@ -119,14 +119,9 @@ impl Worker {
         Ok(self.pin)
     }
 
-    /// Asks the shard for something, to be found at the next knock; `false` if it has ended.
-    pub(crate) fn ask(&self, control: Control) -> bool {
-        self.control.try_send(control).is_ok()
-    }
-
-    /// As [`ask`](Self::ask), and waits while it has been asked for too much.
-    pub(crate) fn request(&self, control: Control) -> bool {
-        self.control.send(control).is_ok()
+    /// Where to ask the shard for something, to be found at the next knock.
+    pub(crate) fn post(&self) -> &Post {
+        &self.post
     }
 
     /// Waits until the thread has ended; `false` if that takes longer than `within`.
@@ -153,7 +148,7 @@ impl Worker {
         if seen.pending.is_none() {
             let (reply, answer) = bounded(1);
             let fresh = Box::new(Histograms::new(seen.largest));
-            seen.pending = self.ask(Control::Swap(fresh, reply)).then_some(answer);
+            seen.pending = self.post.try_ask(Request::Swap(fresh, reply)).ok().map(|()| answer);
         }
     }
 
@@ -216,7 +211,7 @@ mod tests {
     use crate::nanos::Clock;
     use crate::plan::Settings;
     use crate::router::{KeyHasher, Router, key_hasher};
-    use crate::shard::{Ends, Factory, Plain};
+    use crate::shard::{Close, Ends, Factory, Plain};
 
     struct Row(u64);
     impl Item for Row {
@@ -244,7 +239,7 @@ mod tests {
         let (parker, waker) = parker();
         let (lanes, mut ends) = ringbuf::lanes(plan.lanes_config(), |_| waker.clone());
         let (shard, end, planned) = (ShardId(0), ends.remove(0), plan.clone());
-        let make = move |control, counters| {
+        let make = move |mailbox, counters| {
             let store = |_: u64, _: &[Row]| Ok::<(), ()>(());
             let factory: Factory<_> = Arc::new(move |_| Ok(FromFn::new(store)));
             let entrance = Entrance {
@@ -256,7 +251,7 @@ mod tests {
                 knows: None,
                 weight_max: u64::MAX,
             };
-            let ends = Ends { lanes: end, factory, control, counters, observer: None };
+            let ends = Ends { lanes: end, factory, mailbox, counters, observer: None };
             plain(shard, &planned, &entrance, ends)
         };
         let mut worker = Worker::spawn(shard, &plan, parker, make).expect("a thread can be had");
@@ -265,7 +260,7 @@ mod tests {
         let mut lane = lanes.claim().expect("none is claimed");
         let pushed = lane.try_push(0, Row(7), || 0);
         assert!(pushed.is_ok(), "there is room");
-        worker.ask(Control::Close);
+        worker.post().close(Close::Drain);
         lanes.doorbell(0).knock();
         assert!(worker.await_end(Duration::from_secs(60)), "it drains and ends");
         let (counters, _, pin) = worker.state(Duration::ZERO);

@@ -1,7 +1,19 @@
-//! Going on after a panic of foreign code, and handing the panic on at last.
+//! Going on after a panic of foreign code.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Runs foreign code in which nobody here has a part. Should it panic, the panic's hook has said so, and that
+/// is all.
+pub(crate) fn contain(foreign: impl FnOnce()) {
+    // Nothing of ours is in its hands.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(foreign)) {
+        // What was thrown may throw again when it is dropped; where that ends nobody knows.
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            std::mem::forget(again);
+        }
+    }
+}
 
 /// Runs steps that each must be run, whichever of them panics.
 #[derive(Debug, Default)]

@@ -12,7 +12,6 @@
 use crate::barrier::heavy;
 use crate::ends::{Core, Head, Tail};
 use crate::error::{Closed, PushError};
-use crate::panics::FirstPanic;
 use crate::wake;
 use std::task::{Poll, Waker};
 
@@ -230,7 +229,7 @@ impl<T> Consumer<T> {
 
     /// Accepts nothing more: what was pushed so far stays to be taken, and every later push gives
     /// its item back. Wakes a producer that waits for room. Costs a heavy barrier; does nothing
-    /// the second time. Should the waker panic, the ring is closed all the same.
+    /// the second time.
     pub fn close(&mut self) {
         if self.head.core().is_closed() {
             return;
@@ -239,16 +238,14 @@ impl<T> Consumer<T> {
         // Between the word that we have closed and the last look at the tail.
         heavy();
         self.head.finish(|_, tail| tail);
-        // Last, since it may run foreign code and that may panic.
+        // Last, since it may run foreign code.
         self.head.wake_waiter();
     }
 }
 
 impl<T> Drop for Consumer<T> {
     fn drop(&mut self) {
-        let mut panics = FirstPanic::default();
-        panics.run(|| self.close());
-        panics.run(|| self.head.discard());
-        panics.resume();
+        self.close();
+        self.head.discard();
     }
 }

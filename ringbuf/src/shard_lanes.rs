@@ -200,8 +200,6 @@ impl<T, M> ShardLanes<T, M> {
     /// Accepts nothing more: what was pushed so far stays to be taken, and every later push gives
     /// its item back, also through lanes that are claimed later. Wakes everyone who waits for
     /// room. Costs a heavy barrier and a look at every lane; does nothing the second time.
-    ///
-    /// Should wakers panic, everyone is woken all the same, and then the first panic goes on.
     pub fn close(&mut self) {
         if self.closed {
             return;
@@ -214,13 +212,11 @@ impl<T, M> ShardLanes<T, M> {
             cell.items.finish(|_, tail| tail);
             cell.marks.finish(cell.items.tail_seen());
         }
-        // Only now: a waker is foreign code and may panic, and by now every producer can settle.
-        let mut panics = FirstPanic::default();
+        // Only now: a waker is foreign code, and by now every producer can settle.
         for cell in &self.cells {
-            panics.run(|| cell.items.wake_waiter());
-            panics.run(|| cell.marks.wake_waiter());
+            cell.items.wake_waiter();
+            cell.marks.wake_waiter();
         }
-        panics.resume();
     }
 
     /// Whether this shard has closed and taken all that it had accepted, items and marks.
@@ -231,8 +227,8 @@ impl<T, M> ShardLanes<T, M> {
 
 impl<T, M> Drop for ShardLanes<T, M> {
     fn drop(&mut self) {
+        self.close();
         let mut panics = FirstPanic::default();
-        panics.run(|| self.close());
         for cell in &mut self.cells {
             panics.run(|| cell.items.discard());
             panics.run(|| cell.marks.discard());

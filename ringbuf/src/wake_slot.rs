@@ -6,10 +6,13 @@
 //! [`barrier`](crate::barrier): free for the waking side, which runs often, and paid for by the
 //! waiter.
 //!
+//! A waker is the waiter's code and runs on the waking side, which has no part in it: its panics end there.
+//!
 //! What it promises: when an event is published, then `wake` is called, and a waiter calls
 //! `register` and then looks for the event, then the waiter either sees the event or is woken.
 
 use crate::barrier::{MAY_BE_ASYMMETRIC, heavy, light, pass, pushes_without_fence};
+use crate::panics::contain;
 use crate::sync::{AtomicU64, Ordering, UnsafeCell, pause};
 use std::task::Waker;
 
@@ -180,7 +183,7 @@ impl WakeSlot {
                 // Release [taken]: the next waiter writes after the waker was moved out.
                 self.state.store(EMPTY | self.fenced, Ordering::Release);
                 if let Some(waker) = waker {
-                    waker.wake();
+                    contain(|| waker.wake());
                 }
             }
             // Nobody any more. A waiter who comes now meets WAKING and looks again. Relaxed: the

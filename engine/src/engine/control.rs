@@ -11,13 +11,14 @@ use crate::handler::Handler;
 use crate::item::Item;
 use crate::nanos::Nanos;
 use crate::queues::FlushAsked;
-use crate::shard::{Control, Operation};
+use crate::shard::{Operation, Post, Request, Unasked};
 
 impl<H: Handler, S: BuildHasher> Engine<H, S> {
     /// Pauses a key: nothing of it is handed over from when this returns until it is
     /// [resumed](Self::resume). What comes meanwhile waits, up to
     /// [`held_items_max`](crate::Builder::held_items_max). The engine must keep
-    /// [queues](crate::Builder::queues). Waits for the handler call that a shard is in.
+    /// [queues](crate::Builder::queues). Waits for the handler call that a shard is in. A paused key takes one
+    /// of the places of [`open_keys`](crate::Builder::open_keys), also while nothing of it is here.
     ///
     /// # Errors
     ///
@@ -101,14 +102,21 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
         if self.entrance.home.is_here() {
             return Err(FlushError::WouldDeadlock);
         }
+        if self.plan.operations.is_none() {
+            return Err(FlushError::NoQueues);
+        }
         let clock = &self.entrance.clock;
         let deadline = clock.now().saturating_add(Nanos::from(within));
         let mut waits: Vec<Receiver<_>> = Vec::new();
         for shard in shards {
             let (done, wait) = bounded(1);
-            if self.operate(shard, Operation::Flush(FlushAsked { hash, deadline, done })).is_err() {
-                return Err(FlushError::Stopped);
-            }
+            let rest = deadline.saturating_sub(clock.now());
+            let flush = Operation::Flush(FlushAsked { hash, deadline, done });
+            self.operate_by(shard, flush, |post, flush| post.ask_within(flush, rest.into()))
+                .map_err(|unasked| match unasked {
+                    Unasked::Full => FlushError::TimedOut,
+                    Unasked::Ended => FlushError::Stopped,
+                })?;
             waits.push(wait);
         }
         waits.iter().try_for_each(|wait| {
@@ -163,9 +171,16 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
         if self.plan.operations.is_none() {
             return Err(ControlError::NoQueues);
         }
-        if !self.workers[shard].request(Control::Operate(operation)) {
-            return Err(ControlError::Closed);
-        }
+        self.operate_by(shard, operation, Post::ask).map_err(|_| ControlError::Closed)
+    }
+
+    fn operate_by(
+        &self,
+        shard: usize,
+        operation: Operation,
+        ask: impl FnOnce(&Post, Request) -> Result<(), Unasked>,
+    ) -> Result<(), Unasked> {
+        ask(self.workers[shard].post(), Request::Operate(operation))?;
         self.lanes.doorbell(shard).knock();
         Ok(())
     }

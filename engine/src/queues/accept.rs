@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ringbuf::Answer;
 
 use super::Queues;
-use super::node::{Slip, Waits};
+use super::node::{Node, Slip, Waits};
 use crate::identity::Origin;
 use crate::item::{Item, Patience, weight};
 use crate::nanos::Nanos;
@@ -207,7 +207,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.keys[key].tail
         };
         let node = self.nodes.get(last)?;
-        let may = node.key == key && !node.slip.tried && node.slip.answer.is_none();
+        let may = node.key == key && !node.slip.seen.ever() && node.slip.answer.is_none();
         // Two keys may have one hash.
         (may && node.item.key() == item.key()).then_some(last)
     }
@@ -233,6 +233,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
             }
         }
         if !self.is_in_open_batch(&self.nodes[at]) {
+            let Node { listed, domain, .. } = self.nodes[at];
+            if !listed {
+                self.due_behind(domain, deadline);
+            }
             if let Some(trigger) = hurry {
                 self.hurry_item(at, trigger);
             }
@@ -288,7 +292,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     pub(super) fn drop_waiting(&mut self, at: At, failure: Failure<E>) {
         let node = self.withdraw(at);
         let (key, domain) = (node.key, node.domain);
-        self.clear_suspicion(key);
+        self.lose_suspect(node.slip.seen);
         self.keys[key].items -= 1;
         self.fail(node.item, node.slip, failure);
         self.forget(key, domain);

@@ -1,6 +1,7 @@
 //! The chains of entities.
 
 use super::Queues;
+use super::domain::Domain;
 use super::node::Node;
 use crate::item::Item;
 use crate::nanos::Nanos;
@@ -22,7 +23,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     }
 
     /// What is behind in a chain must be handed over by then, and so must what is before it.
-    fn due_behind(&mut self, domain: At, deadline: Nanos) {
+    pub(super) fn due_behind(&mut self, domain: At, deadline: Nanos) {
         let record = &mut self.domains[domain];
         let due = record.due.min(deadline);
         record.due = due;
@@ -128,6 +129,11 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if self.domains[domain].is_held() || first == NOWHERE {
             return;
         }
+        let Domain { behind, waiting, .. } = self.domains[domain];
+        if !self.nodes[first].listed && behind < waiting {
+            // A follow-up came in front of what was listed already, of the same key.
+            self.pull_back(domain);
+        }
         let key = self.nodes[first].key;
         let mut at = first;
         let mut flushed = false;
@@ -155,11 +161,30 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let mut at = self.domains[domain].head;
         while at != NOWHERE {
             if self.nodes[at].listed {
+                if self.domains[domain].urgent.is_none() {
+                    self.domains[domain].urgent = self.asked(at);
+                }
                 self.unlist(at);
                 self.domains[domain].behind += 1;
             }
             self.recount(at);
             at = self.nodes[at].chain_after;
         }
+    }
+
+    /// Why a node's batch is to go at once, if somebody asked for that.
+    fn asked(&self, at: At) -> Option<Trigger> {
+        let node = &self.nodes[at];
+        let trigger = if self.is_in_open_batch(node) {
+            self.keys[node.key].urgent
+        } else {
+            let mut last = at;
+            while self.nodes[last].cut.is_none() && self.nodes.links(last).after != NOWHERE {
+                last = self.nodes.links(last).after;
+            }
+            self.nodes[last].cut
+        };
+        use Trigger::{Call, Flush, Patience, Resume};
+        trigger.filter(|trigger| matches!(trigger, Call | Flush | Patience | Resume))
     }
 }

@@ -177,6 +177,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.tally.counters.operations.in_flight -= slip.units();
             if let Some(domain) = self.domains.find(slip.domain) {
                 self.domains[domain].in_flight -= 1;
+                if T::ENTITIES && !self.domains[domain].is_held() {
+                    self.recount_domain(domain);
+                }
             }
         }
     }
@@ -194,12 +197,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let place = &mut self.seats[seat as usize];
         let key = place.key;
         let mut slips = std::mem::take(&mut place.slips);
-        self.clear_suspicion(key);
         self.tally.counters.operations.overdue_batches += 1;
         self.come_back(&slips);
         let mut failed = 0;
         for slip in slips.drain(..) {
             let (units, domain) = (slip.units(), slip.domain);
+            self.lose_suspect(slip.seen);
             failed += units;
             self.tally.counters.failed += units;
             self.keys[key].items -= 1;

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ringbuf::Answer;
 
 use super::Queues;
+use super::isolate::Company;
 use super::node::Slip;
 use crate::arena::Block;
 use crate::identity::Standing;
@@ -62,7 +63,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let Some(mut block) = self.spare.take() else { unreachable!("one batch at a time") };
         self.tray.begin();
         self.slips.clear();
-        let mut most = self.keys[key].limit.take().unwrap_or(u32::MAX).min(most);
+        let mut most = most;
         let (mut trigger, mut weight, mut complete) = (None, 0_u64, false);
         let (mut since, mut deadline) = (Nanos::MAX, Nanos::MAX);
         let mut ahead = self.keys[key].head;
@@ -83,8 +84,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
                     break;
                 }
             }
-            let of_key = match self.is_still_wanted(at) {
-                Ok(()) => self.is_of_key(&block, at),
+            let company = self.is_still_wanted(at).and_then(|()| self.company(at));
+            let of_key = match company {
+                Ok(Company::Any) => self.is_of_key(&block, at),
+                Ok(Company::Suspects(few)) => {
+                    most = most.min(few);
+                    Ok(true)
+                }
+                Ok(Company::Others) => break,
                 Err(failure) => Err(failure),
             };
             match of_key {
@@ -140,7 +147,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     }
 
     fn mark(&self, slip: &Slip<R, E>) -> Standing {
-        let attempt = slip.attempts + 1;
+        let attempt = u32::from(slip.attempts) + 1;
         let is_last = attempt >= self.backoff.attempts() || self.draining;
         Standing {
             origin: slip.origin,
@@ -180,7 +187,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// The first item of a list that forms a batch fails.
     fn fail_at_hand(&mut self, at: At, failure: Failure<E>) {
         let node = self.withdraw(at);
-        self.clear_suspicion(node.key);
+        self.lose_suspect(node.slip.seen);
         self.keys[node.key].items -= 1;
         self.fail(node.item, node.slip, failure);
         self.domains.forget_if_idle(node.domain);

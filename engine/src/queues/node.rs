@@ -7,6 +7,7 @@
 
 use ringbuf::Answer;
 
+use super::isolate::Seen;
 use crate::arena::{prefetch, vec_on_huge_pages};
 use crate::identity::Origin;
 use crate::nanos::Nanos;
@@ -29,16 +30,15 @@ pub(crate) struct Slip<R, E> {
     pub(crate) deadline: Nanos,
     /// When it is of no use any more.
     pub(crate) expires: Nanos,
-    /// Attempts that it has spent.
-    pub(crate) attempts: u32,
+    /// Attempts that it has spent: 1,000 at most.
+    pub(crate) attempts: u16,
     /// How many follow-ups lie between it and what was pushed.
     pub(crate) depth: u16,
     /// Items that were folded into it.
     pub(crate) absorbed: u32,
     /// As the item said when it came, or when it last absorbed.
     pub(crate) weight: u32,
-    /// A handler has seen it.
-    pub(crate) tried: bool,
+    pub(crate) seen: Seen,
     /// Who waits for the outcome.
     pub(crate) answer: Option<Answer<Outcome<R, E>>>,
 }
@@ -69,7 +69,7 @@ impl<R, E> Slip<R, E> {
             depth: 0,
             absorbed: 0,
             weight,
-            tried: false,
+            seen: Seen::NEVER,
             answer: None,
         }
     }

@@ -91,7 +91,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     pub(super) fn recount(&mut self, at: At) {
         let node = &self.nodes[at];
         // One that backs off by itself, while others of its key pass.
-        let alone = !self.operations.ordered && node.slip.tried;
+        let alone = !self.operations.ordered && node.slip.seen.ever();
         let held = alone
             || self.paused
             || self.keys[node.key].paused

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ringbuf::Answer;
 
 use super::Queues;
+use super::isolate::Seen;
 use super::node::{Slip, Waits};
 use crate::arena::Block;
 use crate::dead_letters::DeadLetter;
@@ -91,18 +92,19 @@ impl<T: Item, R, E> Queues<T, R, E> {
             _ => None,
         };
         let nothing = decided == 0 && at_hand.is_none();
-        let ends = emitted.is_empty() && verdicts.all_end();
-        if self.operations.isolates && self.tells_apart(key, items, verdicts, how, ends) {
+        if self.operations.isolates
+            && let Some(suspects) = self.tells_apart(slips[0].seen, items, verdicts, how)
+        {
             self.tally.counters.drop_panics += verdicts.clear() as u64;
             let came = Came { retried: items, ..Came::default() };
-            self.bring_back(block, slips);
+            self.bring_back(block, slips, suspects);
             self.send_back(key, complete, trigger);
             return came;
         }
         let mut came = Came::default();
         let mut follow_ups = emitted.drain(..).peekable();
         for (at, mut slip) in slips.drain(..).enumerate() {
-            slip.tried = true;
+            slip.seen = Seen::UNSUSPECTED;
             let depth = slip.depth;
             let item = if at < given_away { None } else { block.pop_front() };
             let undecided = match (at_hand, nothing) {
@@ -149,9 +151,6 @@ impl<T: Item, R, E> Queues<T, R, E> {
         verdicts.clear();
         self.keys[key].items -= (came.done + came.failed) as u32;
         self.send_back(key, complete, trigger);
-        if self.operations.isolates {
-            self.convict(key);
-        }
         came
     }
 
@@ -164,8 +163,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
         slip: &mut Slip<R, E>,
     ) -> Fate<R, E> {
         let decides_nothing = verdict.is_none() && undecided == Undecided::Nothing;
-        slip.attempts += u32::from(decides_nothing || matches!(verdict, Some(Verdict::Retry(_))));
-        let spent = slip.attempts >= self.backoff.attempts() || self.draining;
+        slip.attempts += u16::from(decides_nothing || matches!(verdict, Some(Verdict::Retry(_))));
+        let attempts = u32::from(slip.attempts);
+        let spent = attempts >= self.backoff.attempts() || self.draining;
         match verdict {
             Some(Verdict::Done(reply)) => Fate::Done(reply),
             Some(Verdict::Failed(error)) => Fate::Fails(Failure::Handler(error)),
@@ -173,7 +173,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             Some(Verdict::Retry(error)) => {
                 self.tally.counters.operations.retries += slip.units();
                 self.tally.counters.drop_panics += u64::from(drop_panics(error));
-                let wait = self.backoff.after(slip.attempts);
+                let wait = self.backoff.after(attempts);
                 Fate::Again(Some(self.now.saturating_add(wait)))
             }
             None if decides_nothing && spent => Fate::Fails(Failure::Undecided),
@@ -192,10 +192,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
-    /// Everything of a batch into [`returning`](Self::send_back), undecided.
-    fn bring_back(&mut self, block: &mut Block<T>, slips: &mut Vec<Slip<R, E>>) {
+    /// Everything of a batch into [`returning`](Self::send_back), undecided and suspected.
+    fn bring_back(&mut self, block: &mut Block<T>, slips: &mut Vec<Slip<R, E>>, suspects: Seen) {
         for mut slip in slips.drain(..) {
-            slip.tried = true;
+            slip.seen = suspects;
             if let Some(item) = block.pop_front() {
                 self.returning.push(Returning { item, slip, until: None });
             }
@@ -222,7 +222,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
                 let letter = DeadLetter {
                     item,
                     id: ItemId { run: self.surroundings.run, origin: slip.origin },
-                    attempts: slip.attempts,
+                    attempts: slip.attempts.into(),
                     error: &error,
                     first_seen: slip.since,
                     now: self.now,
@@ -291,7 +291,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// Puts the items that return before everything that waits for their domains, in their order.
     fn send_back(&mut self, key: At, complete: bool, trigger: Trigger) {
         let mut returning = std::mem::take(&mut self.returning);
-        let mut cut = self.needs_cut(key, complete).then_some(trigger);
+        let mut cut = (!T::ENTITIES && self.needs_cut(key, complete)).then_some(trigger);
         // From the last on, since each goes to the front.
         for Returning { item, slip, until } in returning.drain(..).rev() {
             let (Some(of), Some(domain)) =
@@ -317,7 +317,6 @@ impl<T: Item, R, E> Queues<T, R, E> {
                 _ => {
                     let cut = (!self.fronts.contains(&of)).then_some(trigger);
                     self.fronts.push(of);
-                    self.clear_suspicion(of);
                     self.list_front(at, cut);
                     self.queue(of);
                 }
@@ -328,6 +327,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         self.returning = returning;
         if T::ENTITIES {
+            // Only now: what backs off has taken others of its entity out of the list.
+            let cut = self.needs_cut(key, complete).then_some(trigger);
             self.list_fronts(key, cut);
             self.promote_touched(trigger);
         }
@@ -376,6 +377,6 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// Whether what comes next of an entity must not linger: a follow-up, or what a handler has seen.
     pub(super) fn returns_first(&self, domain: At) -> bool {
         let head = self.domains[domain].head;
-        self.nodes.get(head).is_some_and(|node| node.slip.tried || node.slip.depth > 0)
+        self.nodes.get(head).is_some_and(|node| node.slip.seen.ever() || node.slip.depth > 0)
     }
 }

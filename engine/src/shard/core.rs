@@ -3,10 +3,9 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use crossbeam_channel::Receiver;
 use ringbuf::SeqlockWriter;
 
-use super::{Control, Factory, Operation, Shard};
+use super::{Factory, Mailbox, Operation, Shard};
 use crate::handed_over::HandedOver;
 use crate::handler::Handler;
 use crate::lane::ShardLanes;
@@ -83,7 +82,7 @@ pub(crate) trait Core<H: Handler>: Sized {
 pub(crate) struct Ends<H: Handler> {
     pub(crate) lanes: ShardLanes<H::Item, H::Reply, H::Error>,
     pub(crate) factory: Factory<H>,
-    pub(crate) control: Receiver<Control>,
+    pub(crate) mailbox: Mailbox,
     pub(crate) counters: SeqlockWriter,
     pub(crate) observer: Option<Arc<dyn Observer>>,
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use engine::{Trigger, Verdict};
+use engine::{Detached, Patience, Settled, Sizing, Trigger, Verdict};
 use proptest::prelude::*;
 
 use crate::scene::{
-    Book, ENTITIES, Hand, Op, acting, at_rest, handling, numbers, punctual, run_out, sizings,
-    stepped,
+    ABSORBS, Book, ENTITIES, EXPIRES, Hand, LINGER, Op, acting, at_rest, handling, numbers,
+    punctual, run_out, sizings, stepped,
 };
 
 type Act = Op<ENTITIES>;
@@ -59,6 +59,133 @@ fn a_retry_holds_its_entity_alone() {
     assert_eq!(book.take(), [1, 3, 4]);
     let last = at_rest(engine);
     assert!(last.triggers[Trigger::Retry.index()] > 0);
+}
+
+/// Takes along what holds the item 1, and settles the rest.
+fn takes_one_along<const CAN: u8>(
+    away: &Book<Detached<Op<CAN>, i64, &'static str>>,
+    done: &Book<i64>,
+) -> impl for<'b> FnMut(Hand<'b, Op<CAN>>) -> Settled<'b> + Clone + Send + Sync + 'static {
+    let (away, done) = (away.clone(), done.clone());
+    handling(move |hand: Hand<'_, Op<CAN>>| {
+        if hand.items().iter().any(|op| op.n == 1) {
+            let (settled, detached) = hand.detach().expect("there is a credit");
+            away.note(detached);
+            return settled;
+        }
+        hand.settle_each(|op| {
+            done.note(op.n);
+            Verdict::Done(0)
+        })
+    })
+}
+
+#[test]
+fn a_call_that_was_held_up_goes_as_soon_as_its_entity_is_free() {
+    let (away, done) = (Book::new(), Book::new());
+    let builder = acting(takes_one_along::<ENTITIES>(&away, &done)).in_flight_max(1);
+    let builder = builder.sizing(Sizing::Fixed(2)).flush_after(Duration::from_secs(10));
+    let (mut engine, mut producer) = stepped(builder.replies_max(8));
+    let calls = (1..=3).map(|n| Act::new(1, n).of(7));
+    let tickets = producer.call_all(&mut calls.into_iter()).expect("slots");
+    engine.settle();
+    for batch in away.take() {
+        batch.settle_each(|_| Verdict::Done(0));
+    }
+    engine.settle();
+    assert_eq!(done.take(), [3], "it does not linger");
+    assert!(tickets.wait_for(Duration::ZERO).is_ok());
+    at_rest(engine);
+}
+
+#[test]
+fn a_flush_of_a_key_covers_what_its_entity_held_up() {
+    let (away, done) = (Book::new(), Book::new());
+    let builder = acting(takes_one_along::<ENTITIES>(&away, &done)).in_flight_max(1);
+    let builder = builder.sizing(Sizing::Fixed(2)).flush_after(Duration::from_secs(10));
+    let (mut engine, mut producer) = stepped(builder);
+    for n in 1..=3 {
+        producer.push(Act::new(1, n).of(7)).expect("room");
+    }
+    let flushing = engine.flush(&1).expect("there are queues");
+    engine.settle();
+    for batch in away.take() {
+        batch.settle_each(|_| Verdict::Done(0));
+    }
+    engine.settle();
+    assert_eq!((done.take(), flushing.outcome()), (vec![3], Some(Ok(()))));
+    at_rest(engine);
+}
+
+#[test]
+fn what_waits_behind_others_of_its_entity_is_held_for_as_long_as_that_is() {
+    let (away, done) = (Book::new(), Book::new());
+    let builder = acting(takes_one_along::<ENTITIES>(&away, &done)).in_flight_max(1);
+    let (mut engine, mut producer) = stepped(builder);
+    producer.push(Act::new(1, 1).of(7)).expect("room");
+    producer.flush().expect("room");
+    engine.settle();
+    producer.push(Act::new(2, 2).of(7)).expect("room");
+    producer.push(Act::new(1, 3).of(7)).expect("room");
+    engine.settle();
+    assert_eq!((engine.snapshot().held, engine.snapshot().open), (2, 0));
+    for batch in away.take() {
+        batch.settle_each(|_| Verdict::Done(0));
+    }
+    engine.settle();
+    assert_eq!((engine.snapshot().held, engine.snapshot().open), (0, 2), "both linger now");
+    at_rest(engine);
+    assert_eq!(done.take(), [2, 3]);
+}
+
+#[test]
+fn an_absorbed_item_in_a_hurry_hurries_what_is_before_it() {
+    type Sum = Op<{ ENTITIES | ABSORBS }>;
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Sum>| {
+        notes.note(numbers(&hand));
+        hand.settle_each(|op| Verdict::Done(op.n))
+    });
+    let builder = acting(act).flush_after(Duration::from_secs(10));
+    let (mut engine, mut producer) = stepped(builder);
+    let soon = Duration::from_millis(5);
+    producer.push(Sum::new(1, 1).of(7)).expect("room");
+    producer.push(Sum::new(2, 2).of(7)).expect("room");
+    let hasty = Sum { patience: Patience::AtMost(soon), ..Sum::new(2, 3).of(7) };
+    producer.push(hasty).expect("room");
+    engine.settle();
+    engine.advance(soon + Duration::from_millis(1));
+    engine.settle();
+    assert_eq!(book.take(), [vec![1], vec![3]]);
+    at_rest(engine);
+}
+
+#[test]
+fn a_follow_up_onto_the_key_of_what_waits_behind_comes_before_that() {
+    type Mortal = Op<{ ENTITIES | EXPIRES }>;
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Mortal>| {
+        notes.note(numbers(&hand));
+        hand.settle_each_with(|op, follow_ups| {
+            if op.n == 1 {
+                follow_ups.emit(Mortal::new(2, 101).of(7)).expect("there is room");
+            }
+            Verdict::Done(op.n)
+        })
+    });
+    let (mut engine, mut producer) = stepped(acting(act).follow_ups(2, 2));
+    producer.push(Mortal::new(1, 1).of(7)).expect("room");
+    let almost = LINGER - Duration::from_micros(100);
+    producer.push(Mortal::new(1, 2).of(7).living(almost)).expect("room");
+    producer.push(Mortal::new(2, 3).of(7)).expect("room");
+    engine.settle();
+    engine.advance(LINGER);
+    engine.settle();
+    run_out(&mut engine);
+    assert_eq!(book.take().concat(), [1, 101, 3]);
+    assert_eq!(at_rest(engine).expired, 1);
 }
 
 proptest! {

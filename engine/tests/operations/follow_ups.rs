@@ -1,6 +1,6 @@
 //! Follow-ups run before everything that waits for their key.
 
-use engine::{EmitError, Verdict};
+use engine::{EmitError, Item, Order, ShardBy, Shards, Verdict};
 
 use crate::scene::{
     Book, ENTITIES, Hand, Op, acting, at_rest, handling, run_out, sizings, stepped,
@@ -124,7 +124,7 @@ fn a_follow_up_without_follow_ups_or_for_another_shard_comes_back() {
             Verdict::Done(0)
         })
     });
-    let builder = acting(act).shards(engine::Shards::Count(2)).follow_ups(32, 1);
+    let builder = acting(act).shards(Shards::Count(2)).follow_ups(32, 1);
     let (mut engine, mut producer) = stepped(builder);
     producer.push(Op::new(1, 0)).expect("room");
     run_out(&mut engine);
@@ -162,4 +162,33 @@ fn a_follow_up_of_another_key_of_the_same_entity_runs_before_what_waits_for_that
         let last = at_rest(engine);
         assert_eq!((last.follow_ups, last.out_of_order), (2, 0), "{sizing}");
     }
+}
+
+/// Goes to all shards in turns.
+struct Anywhere(u64);
+
+impl Item for Anywhere {
+    type Key<'a> = ();
+    const SHARD_BY: ShardBy = ShardBy::Spread;
+
+    fn key(&self) {}
+}
+
+#[test]
+fn what_is_spread_over_shards_follows_up_where_it_is() {
+    let act = handling(|hand: Hand<'_, Anywhere>| {
+        hand.settle_each_with(|op, follow_ups| {
+            let emitted = op.0 == 0 || follow_ups.emit(Anywhere(op.0 - 1)).is_ok();
+            if emitted { Verdict::Done(0) } else { Verdict::Failed("refused") }
+        })
+    });
+    let builder = acting(act).shards(Shards::Count(3)).order(Order::Waived).follow_ups(1, 4);
+    let (mut engine, mut producer) = stepped(builder);
+    for _ in 0..9 {
+        producer.push(Anywhere(2)).expect("there is room");
+    }
+    run_out(&mut engine);
+    let last = at_rest(engine);
+    assert_eq!((last.done, last.follow_ups, last.failed), (27, 18, 0));
+    assert!(last.shards.iter().all(|shard| shard.done == 9), "{last}");
 }

@@ -7,6 +7,7 @@ mod calls;
 mod detached;
 mod entities;
 mod follow_ups;
+mod foreign;
 mod hurries;
 mod isolation;
 mod limits;

@@ -123,3 +123,27 @@ fn what_another_takes_in_is_not_refused_as_one_too_many_of_its_key() {
     let last = at_rest(engine);
     assert_eq!((last.done, last.absorbed, last.key_full), (2, 1, 0));
 }
+
+#[test]
+fn a_word_to_stop_is_heard_however_many_requests_wait_before_it() {
+    let (entered, enters) = std::sync::mpsc::channel();
+    let (opens, gate) = crossbeam_channel::bounded::<()>(0);
+    let act = handling(move |hand: Hand<'_, Op>| {
+        let _ = entered.send(());
+        // Until the other end is dropped.
+        let _ = gate.recv();
+        hand.settle_each(|op| Verdict::Done(op.n))
+    });
+    let engine = acting(act).sizing(Sizing::Single).replies_max(8).start().expect("it starts");
+    let mut producer = engine.producer().expect("a lane is free");
+    let at_work = producer.call(Op::new(1, 1)).expect("there is room");
+    enters.recv().expect("the handler is called");
+    let behind = producer.call(Op::new(2, 2)).expect("there is room");
+    // As many as may wait: no more is taken in while the handler is at work.
+    (0..8).for_each(|_| engine.resume(&1).expect("there is room for it"));
+    assert_eq!(engine.flush(&1, Duration::from_millis(1)), Err(FlushError::TimedOut));
+    assert!(engine.shutdown(Duration::ZERO).is_err(), "the handler is still at work");
+    drop(opens);
+    assert_eq!(at_work.wait(), Ok(1));
+    assert_eq!(behind.wait(), Err(Failure::Stopped));
+}

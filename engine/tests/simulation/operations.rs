@@ -4,7 +4,7 @@
 //! items of one producer and one domain are taken up in order, across retries, detached batches and
 //! follow-ups; nothing is taken up that is paused, has expired, backs off, or is away; attempts are counted;
 //! batches are of one key, no larger and no heavier than they may be; and whoever waits for an item is told
-//! what became of it.
+//! what became of it. Where batches are decided as one, nobody fails for what another has done.
 
 mod job;
 mod ledger;
@@ -48,6 +48,7 @@ struct Run<const CAN: u8> {
     detaches: bool,
     follow_ups: u32,
     waived: bool,
+    isolates: bool,
     /// Requests since the last turn: the shards' mailboxes are small.
     asked: u32,
     steps: u64,
@@ -93,8 +94,9 @@ impl<const CAN: u8> Run<CAN> {
         let waived = !entities && dice.once_in(4);
         let weight_max = if CAN & WEIGHS != 0 { dice.one_of(&[5, 40]) } else { 1_000 };
         let (keys, open_keys) = (dice.one_of(&[1, 3, 12]), dice.one_of(&[2, 64]));
+        let isolates = dice.once_in(2);
         let taken = away.clone();
-        let builder = Engine::builder(move |_| Doer { away: taken.clone() })
+        let builder = Engine::builder(move |_| Doer { away: taken.clone(), isolates })
             .shards(Shards::Count(1 + dice.below(2) as usize))
             .lanes(lanes)
             .handle_lanes(0)
@@ -113,6 +115,7 @@ impl<const CAN: u8> Run<CAN> {
             .follow_ups(follow_ups, 2)
             .in_flight_max(in_flight_max)
             .in_flight_for(in_flight_for)
+            .isolate_poisoned(isolates)
             .open_keys(open_keys)
             .open_items(dice.one_of(&[1, 30, 1_000]))
             .after_panic(dice.one_of(&[AfterPanic::Rebuild, AfterPanic::Keep]));
@@ -127,6 +130,7 @@ impl<const CAN: u8> Run<CAN> {
                 in_flight_for: in_flight_for.into(),
                 expires: CAN & EXPIRES != 0,
                 short: lane_items == 4,
+                isolates,
             });
         });
         let producers = (0..lanes).map(|_| engine.producer().expect("a lane is free")).collect();
@@ -141,6 +145,7 @@ impl<const CAN: u8> Run<CAN> {
             detaches,
             follow_ups,
             waived,
+            isolates,
             asked: 0,
             steps: 0,
             dice,
@@ -199,7 +204,13 @@ impl<const CAN: u8> Run<CAN> {
             } else {
                 0
             },
-            end: dice.one_of(&[Final::Done, Final::Done, Final::Done, Final::Fail, Final::Panic]),
+            end: match self.isolates && dice.once_in(2) {
+                true => Final::Done,
+                false => {
+                    let ends = [Final::Done, Final::Done, Final::Done, Final::Fail, Final::Panic];
+                    dice.one_of(&ends)
+                }
+            },
             emits: if dice.once_in(4) { self.follow_ups } else { 0 },
             leaves: self.detaches && dice.once_in(5),
             absorbed: Vec::new(),
@@ -210,6 +221,7 @@ impl<const CAN: u8> Run<CAN> {
         let job = self.job();
         let lives = job.lives.map(Nanos::from);
         let (id, key, domain) = (job.id, job.key, job.domain());
+        let is_bad = job.end != Final::Done;
         let way = self.dice.below(self.producers.len() as u64);
         let producer = &mut self.producers[way as usize];
         let pushed = if calls {
@@ -218,7 +230,7 @@ impl<const CAN: u8> Run<CAN> {
             producer.try_push(job)
         };
         match pushed {
-            Ok(()) => told(|ledger| ledger.accept(id, way, key, domain, lives)),
+            Ok(()) => told(|ledger| ledger.accept(id, way, key, domain, lives, is_bad)),
             Err(PushError::Full(back) | PushError::NoReplySlot(back)) => drop(back),
             Err(other) => panic!("#{id} is refused: {other}"),
         }
@@ -322,7 +334,7 @@ impl<const CAN: u8> Run<CAN> {
                 told(|ledger| ledger.come_back(&ids, true));
                 drop(taken);
             }
-            false => job::settle(taken),
+            false => job::settle(taken, self.isolates),
         }
     }
 

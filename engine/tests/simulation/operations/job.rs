@@ -130,6 +130,8 @@ fn judged(judge: impl FnOnce(&mut Ledger)) {
 pub(crate) struct Doer<const CAN: u8> {
     /// Batches that were taken along.
     pub(crate) away: Away<CAN>,
+    /// It decides about some batches as one.
+    pub(crate) isolates: bool,
 }
 
 /// A batch that was taken along.
@@ -163,6 +165,9 @@ impl<const CAN: u8> Handler for Doer<CAN> {
         } else {
             batch
         };
+        if self.isolates && is_one(batch.items()) {
+            return batch.settle_all(|_, jobs| do_as_one(jobs, &attempts, true));
+        }
         let mut at = places(batch.items());
         batch.settle_each_with(|job, follow_ups| {
             do_as_told(job, attempts[at(job)], Some(follow_ups))
@@ -171,9 +176,12 @@ impl<const CAN: u8> Handler for Doer<CAN> {
 }
 
 /// Settles a batch that was taken along, and is not late.
-pub(crate) fn settle<const CAN: u8>(detached: Taken<CAN>) {
+pub(crate) fn settle<const CAN: u8>(detached: Taken<CAN>, isolates: bool) {
     LEDGER.with_borrow_mut(|ledger| ledger.come_back(&ids(&detached), false));
     let attempts: Vec<u32> = (0..detached.len()).map(|at| detached.attempt(at)).collect();
+    if isolates && is_one(detached.items()) {
+        return detached.settle_all(|_, jobs| do_as_one(jobs, &attempts, false));
+    }
     let mut at = places(detached.items());
     detached.settle_each(|job| do_as_told(job, attempts[at(job)], None));
 }
@@ -182,6 +190,37 @@ pub(crate) fn settle<const CAN: u8>(detached: Taken<CAN>) {
 fn places<const CAN: u8>(items: &[Job<CAN>]) -> impl FnMut(&Job<CAN>) -> usize + use<CAN> {
     let ids: Vec<u64> = items.iter().map(|job| job.id).collect();
     move |job| ids.iter().position(|id| *id == job.id).expect("it is of this batch")
+}
+
+/// The reply to all of a batch that is done as one.
+pub(crate) const AS_ONE: u64 = u64::MAX - 1;
+
+/// Whether a batch is decided as one: most are.
+fn is_one<const CAN: u8>(jobs: &[Job<CAN>]) -> bool {
+    let sum: u64 = jobs.iter().map(|job| job.id).sum();
+    !sum.is_multiple_of(5)
+}
+
+/// All or nothing: with a single bad one nothing is done. A batch that was taken along is settled where nobody
+/// catches a panic.
+fn do_as_one<const CAN: u8>(
+    jobs: &[Job<CAN>],
+    attempts: &[u32],
+    may_panic: bool,
+) -> Result<u64, &'static str> {
+    if may_panic && jobs.iter().any(|job| job.end == Final::Panic) {
+        std::panic::resume_unwind(Box::new("planted"));
+    }
+    if jobs.iter().any(|job| job.end != Final::Done) {
+        return Err("no");
+    }
+    for (job, attempt) in jobs.iter().zip(attempts) {
+        judged(|ledger| {
+            ledger.take_up(job.id, *attempt);
+            ledger.end(job.id, Final::Done);
+        });
+    }
+    Ok(AS_ONE)
 }
 
 fn do_as_told<const CAN: u8>(

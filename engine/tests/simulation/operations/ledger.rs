@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use engine::{Failure, Nanos, Retry, Snapshot, Trigger};
 
-use super::job::{GONE, Job, NOBODY};
+use super::job::{AS_ONE, GONE, Job, NOBODY};
 
 /// What an item shall come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +48,8 @@ struct Entry {
     state: State,
     /// It was dropped.
     gone: bool,
+    /// It is to fail, or to panic.
+    is_bad: bool,
 }
 
 /// The promises that hold for the run's settings.
@@ -62,6 +64,8 @@ pub(crate) struct Terms {
     pub(crate) expires: bool,
     /// Lanes hold only a few items.
     pub(crate) short: bool,
+    /// Batches may be decided as one, and the bad ones among their items are told apart.
+    pub(crate) isolates: bool,
 }
 
 #[derive(Debug, Default)]
@@ -115,9 +119,11 @@ impl Ledger {
         key: u64,
         domain: u64,
         lives: Option<Nanos>,
+        is_bad: bool,
     ) {
         self.accepted += 1;
         self.enter(id, way, key, domain, lives);
+        self.entry(id).is_bad = is_bad;
         self.unseen.push(id);
         self.ways.entry((way, domain)).or_default().push_back(id);
     }
@@ -135,9 +141,20 @@ impl Ledger {
     fn enter(&mut self, id: u64, way: u64, key: u64, domain: u64, lives: Option<Nanos>) {
         let (pushed, expires) = (self.now, Nanos::MAX);
         let (attempts, not_before) = (0, Nanos::ZERO);
-        let (state, gone) = (State::Waits, false);
-        let entry =
-            Entry { way, key, domain, lives, pushed, expires, attempts, not_before, state, gone };
+        let (state, gone, is_bad) = (State::Waits, false, false);
+        let entry = Entry {
+            way,
+            key,
+            domain,
+            lives,
+            pushed,
+            expires,
+            attempts,
+            not_before,
+            state,
+            gone,
+            is_bad,
+        };
         assert!(self.entries.insert(id, entry).is_none(), "identities are new");
     }
 
@@ -288,14 +305,19 @@ impl Ledger {
 
     /// Somebody who waited for an item was told what became of it.
     pub(crate) fn answered(&mut self, id: u64, outcome: Result<u64, Failure<&'static str>>) {
-        let now = self.now;
+        let (now, isolates) = (self.now, self.terms().isolates);
         let entry = *self.entry(id);
         let state = entry.state;
+        // Found among others that failed with it.
+        let told_apart = isolates && entry.is_bad && matches!(state, State::Waits | State::Tried);
         let right = match outcome {
-            Ok(reply) => reply == id && state == State::Decided(Final::Done),
-            Err(Failure::Handler(_)) => state == State::Decided(Final::Fail),
+            Ok(reply) => {
+                let right = reply == id || (isolates && reply == AS_ONE);
+                right && state == State::Decided(Final::Done)
+            }
+            Err(Failure::Handler(_)) => state == State::Decided(Final::Fail) || told_apart,
             Err(Failure::Dead(_)) => state == State::Decided(Final::Fail) && entry.attempts > 0,
-            Err(Failure::Panicked) => state == State::Decided(Final::Panic),
+            Err(Failure::Panicked) => state == State::Decided(Final::Panic) || told_apart,
             Err(Failure::Expired) => {
                 entry.lives.is_some_and(|lives| entry.pushed.saturating_add(lives) <= now)
             }
