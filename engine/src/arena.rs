@@ -44,7 +44,6 @@
 
 mod block;
 mod huge_pages;
-mod prefetch;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -64,7 +63,6 @@ use shape::{CHUNK_OVERHEAD, CLASSES_MAX, Class, Shape};
 
 pub(crate) use block::Block;
 pub(crate) use huge_pages::{OnHugePages, vec_on_huge_pages};
-pub(crate) use prefetch::prefetch;
 
 /// No page, or no free block.
 const NONE: u32 = u32::MAX;

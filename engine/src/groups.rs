@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 
-use crate::arena::{Block, OnHugePages, prefetch, vec_on_huge_pages};
+use crate::arena::{Block, OnHugePages, vec_on_huge_pages};
 use crate::nanos::Nanos;
 use crate::verdict::Trigger;
 
@@ -162,7 +162,7 @@ impl<T> Groups<T> {
     /// Asks for a record to be brought into the cache.
     #[inline(always)]
     pub(crate) fn prefetch(&self, index: Index) {
-        prefetch(self.records.as_ptr().wrapping_add(index as usize));
+        ringbuf::prefetch::to_write(self.records.as_ptr().wrapping_add(index as usize));
     }
 
     /// Asks for the end of a record's open batch to be brought into the cache.

@@ -67,6 +67,8 @@ pub(crate) struct Shard<H: Handler, S, C> {
     counters: SeqlockWriter,
     /// The last turn's handler calls have come to what is not published yet.
     unpublished: bool,
+    /// Items that the last turn found in the lanes.
+    depth: usize,
 }
 
 impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
@@ -102,6 +104,7 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
             mailbox,
             counters,
             unpublished: false,
+            depth: 0,
         })
     }
 
@@ -113,8 +116,8 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
         if self.phase == Phase::Ended {
             return false;
         }
-        let depth = self.look(now);
-        self.core.begin(now, depth);
+        self.depth = self.look(now);
+        self.core.begin(now, self.depth);
         let TakenIn { passed, drained } = C::take_in(self);
         if self.phase == Phase::Ended {
             return true;

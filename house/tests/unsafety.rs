@@ -35,6 +35,7 @@ const TABLE: &[Allowed] = &[
         "ringbuf/src/claim.rs",
         "moves items out in place: calls the storage, within what it claimed",
     ),
+    may("ringbuf/src/prefetch.rs", "hints to the processor"),
     may("ringbuf/src/wake_slot.rs", "a waker's cell, which its state word guards"),
     may(
         "ringbuf/src/reply.rs",
@@ -46,7 +47,6 @@ const TABLE: &[Allowed] = &[
     ),
     may("engine/src/arena.rs", "blocks of items in recycled pages"),
     may("engine/src/arena/block.rs", "the items of a batch, in memory that is its own"),
-    may("engine/src/arena/prefetch.rs", "a hint to the processor"),
     with_functions(
         "engine/src/arena/huge_pages.rs",
         "advice to the system about memory, and an allocator that gives it",

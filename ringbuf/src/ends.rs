@@ -26,6 +26,7 @@
 //! may miss the other, and the items are lost.
 
 use crate::barrier::{self, MAY_BE_ASYMMETRIC, light, pass};
+use crate::distance::Distance;
 use crate::error::Closed;
 use crate::slots::{Slots, View};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, pause, value_of};
@@ -36,6 +37,9 @@ use std::task::{Poll, Waker};
 
 /// The final head while there is none.
 const OPEN: u64 = u64::MAX;
+
+/// With fewer slots a distance between the ends would leave the producer without room.
+const DISTANCE_CAPACITY: usize = 64;
 
 /// A bit: the consumer has closed.
 const CLOSED: u64 = 1;
@@ -240,6 +244,7 @@ impl<T> Tail<T> {
     pub(crate) fn push(&mut self, item: T) {
         let seq = self.tail;
         assert!((seq - self.head_seen) as usize != self.view.capacity(), "pushed without room");
+        self.view.prefetch_to_write(seq, self.head_seen);
         // SAFETY: tail - head < capacity, so the slot is the producer's by [freed], and
         // `&mut self` is the one producer. The slots live in the core that we hold.
         unsafe { self.view.write(seq, item) };
@@ -268,6 +273,7 @@ impl<T> Tail<T> {
     #[inline(always)]
     pub(crate) fn stage(&mut self, item: T) {
         assert!(self.room_seen() != 0, "staged without room");
+        self.view.prefetch_to_write(self.end, self.head_seen);
         // SAFETY: end - head < capacity, so the slot is the producer's by [freed], and
         // `&mut self` is the one producer. The slots live in the core that we hold.
         unsafe { self.view.write(self.end, item) };
@@ -281,7 +287,7 @@ impl<T> Tail<T> {
         let room = self.room_seen().min(max);
         // SAFETY: `room` slots from the end on are empty and the producer's by [freed], and
         // `&mut self` is the one producer. The slots live in the core that we hold.
-        unsafe { self.view.fill_from(&mut self.end, room, items) };
+        unsafe { self.view.fill_from(&mut self.end, room, self.head_seen, items) };
     }
 
     /// For how many more items there is room, with nothing staged, as [`room`](Self::room), for
@@ -300,6 +306,12 @@ impl<T> Tail<T> {
     #[inline(always)]
     pub(crate) fn view(&self) -> View<T> {
         self.view
+    }
+
+    /// The consumer has taken all before this.
+    #[inline(always)]
+    pub(crate) fn head_seen(&self) -> u64 {
+        self.head_seen
     }
 
     /// Publishes all before `end`.
@@ -435,6 +447,8 @@ pub(crate) struct Head<T> {
     tail_seen: u64,
     /// The final head is published.
     finished: bool,
+    /// How far to keep behind the producer, where there is room for that.
+    distance: Option<Distance>,
     core: Arc<Core<T>>,
 }
 
@@ -446,6 +460,8 @@ impl<T> Head<T> {
             head: 0,
             tail_seen: 0,
             finished: false,
+            distance: (core.slots.view().capacity() >= DISTANCE_CAPACITY)
+                .then(|| Distance::of_items(size_of::<T>())),
             core: Arc::clone(core),
         }
     }
@@ -487,10 +503,24 @@ impl<T> Head<T> {
         self.known()
     }
 
+    /// Looks at the producer's tail, where nothing is known to be there; keeps some distance if that
+    /// pays.
+    #[cold]
+    pub(crate) fn look_anew(&mut self) -> usize {
+        if let Some(distance) = &self.distance {
+            distance.wait();
+        }
+        let found = self.look();
+        if let Some(distance) = &mut self.distance {
+            distance.found(found);
+        }
+        found
+    }
+
     /// Takes the next item.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        if self.head == self.tail_seen && self.look() == 0 {
+        if self.head == self.tail_seen && self.look_anew() == 0 {
             return None;
         }
         let seq = self.head;

@@ -8,6 +8,7 @@
 //! - [`seqlock()`]: a block of counters that readers copy without stopping the writer.
 //! - [`ReplyPool`]: one-shot slots for answers, from one pool; an asker polls, blocks, or leaves.
 //! - [`flags()`] that many raise and one takes; [`returns()`]: values that many hand back to one.
+//! - [`prefetch`]: cache lines asked for ahead; [`Distance`]: a consumer that keeps behind its producer.
 //! - [`wake`]: waiting for any of these from a plain thread, also for a limited time.
 //!
 //! ```
@@ -34,7 +35,7 @@
 //!
 //! | floor | files |
 //! |---|---|
-//! | 0 | `error`, `panics` (going on after a panic of foreign code), `sync` (the only door to atomics, cells, fences, locks) |
+//! | 0 | `error`, `distance` (how far a consumer keeps behind), `panics` (going on after a panic of foreign code), `prefetch` (cache lines asked for ahead), `sync` (the only door to atomics, cells, fences, locks) |
 //! | 1 | `barrier` (a store-load fence that only the rare side pays for), `slots` (raw storage), `seqlock`, `wake`, `waiters`, `reply`, `flags` |
 //! | 2 | `wake_slot` (where one waiter leaves its waker), `doorbell`, `returns` |
 //! | 3 | `ends` (the two ends of a ring, and the close race) |
@@ -52,6 +53,7 @@
 
 mod barrier;
 mod claim;
+mod distance;
 mod doorbell;
 mod ends;
 mod error;
@@ -61,6 +63,7 @@ mod lane_run;
 mod lanes;
 mod matrix;
 mod panics;
+pub mod prefetch;
 mod reply;
 mod returns;
 mod ring;
@@ -77,6 +80,7 @@ mod wake_slot;
 
 pub use barrier::pushes_without_fence;
 pub use claim::{Here, Stretch};
+pub use distance::Distance;
 pub use doorbell::{Doorbell, LATEST_RING};
 pub use error::{Closed, Full, PushError};
 pub use flags::{FLAGS_MAX, FlagReader, Flags, flags};

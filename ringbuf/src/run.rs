@@ -30,6 +30,8 @@ pub struct Fill<'a, T> {
     first: u64,
     next: u64,
     end: u64,
+    /// The consumer has taken all before this.
+    freed: u64,
     producer: &'a mut Producer<T>,
 }
 
@@ -42,7 +44,8 @@ impl<T> Producer<T> {
         let room = self.tail.room_to_fill(wanted).min(max);
         let first = self.tail.seq();
         let (view, end) = (self.tail.view(), first + room as u64);
-        Fill { view, first, next: first, end, producer: self }
+        let freed = self.tail.head_seen();
+        Fill { view, first, next: first, end, freed, producer: self }
     }
 }
 
@@ -74,6 +77,7 @@ impl<T> Fill<'_, T> {
         if self.next == self.end {
             return Err(Full(item));
         }
+        self.view.prefetch_to_write(self.next, self.freed);
         // SAFETY: the slot is empty and the producer's by [freed], which is borrowed by this run
         // alone. It lives as long as the producer's end.
         unsafe { self.view.write(self.next, item) };
@@ -87,7 +91,7 @@ impl<T> Fill<'_, T> {
     pub fn extend(&mut self, items: impl IntoIterator<Item = T>) -> usize {
         let (before, room) = (self.next, self.room());
         // SAFETY: as in `push`, for all that there is room for.
-        unsafe { self.view.fill_from(&mut self.next, room, items.into_iter()) };
+        unsafe { self.view.fill_from(&mut self.next, room, self.freed, items.into_iter()) };
         (self.next - before) as usize
     }
 
@@ -186,11 +190,12 @@ pub struct Run<'a, T> {
 }
 
 impl<T> Consumer<T> {
-    /// Begins to drain up to `max` of the items that are there now.
+    /// Begins to drain up to `max` of the items that are known to be there; looks what is there now if none
+    /// are known of, as [`pop`](Self::pop) does.
     #[inline]
     pub fn run(&mut self, max: usize) -> Run<'_, T> {
-        if self.head.known() < max {
-            self.head.look();
+        if self.head.known() == 0 {
+            self.head.look_anew();
         }
         Run { claim: Claim::of(&mut self.head, max) }
     }

@@ -4,6 +4,7 @@
 //! here that reads or writes one is therefore `unsafe`, with its obligations as a list. Under a
 //! model each access is checked against the happens-before order.
 
+use crate::prefetch;
 use crate::sync::{Tracks, TracksView};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
@@ -15,6 +16,12 @@ use std::slice;
 /// Slots start on a boundary that is one for cache lines and for pairs of them, so that an item
 /// of 64 bytes lies in one line, and no two rings share one.
 const ALIGN: usize = 128;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// How far ahead lines are asked for, in bytes.
+const AHEAD_BYTES: usize = 8 * LINE;
 
 /// Items are owned, and are both put in and taken out, so `T` may not be exchanged for a subtype or
 /// a supertype: a producer of `&'static str` that passed for one of `&'a str` would put in what its
@@ -145,6 +152,51 @@ impl<T> View<T> {
         self.mask + 1
     }
 
+    /// Items that begin in one line, or of which each begins in one of its own.
+    const LINE_ITEMS: usize = match size_of::<T>() {
+        0 => usize::MAX,
+        bytes if bytes < LINE => LINE / bytes,
+        _ => 1,
+    };
+
+    /// How many items ahead the lines are asked for.
+    const AHEAD: usize = match size_of::<T>() {
+        0 => usize::MAX / 2,
+        bytes if AHEAD_BYTES / bytes > Self::LINE_ITEMS => AHEAD_BYTES / bytes,
+        _ => Self::LINE_ITEMS,
+    };
+
+    /// Lines of an item that are asked for; of a large one the processor sees itself what comes next.
+    const LINES: usize = match size_of::<T>().div_ceil(LINE) {
+        0 => 1,
+        lines if lines > 4 => 4,
+        lines => lines,
+    };
+
+    /// Asks for what will be written in a while, at the first item of a line: not for what the consumer
+    /// may still have to read, which begins a round after `freed`.
+    #[inline(always)]
+    pub(crate) fn prefetch_to_write(self, seq: u64, freed: u64) {
+        if (seq as usize).is_multiple_of(Self::LINE_ITEMS) {
+            self.prefetch_line_to_write(seq, freed);
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch_line_to_write(self, seq: u64, freed: u64) {
+        let ahead = seq + Self::AHEAD as u64;
+        if ((ahead - freed) as usize) < self.capacity() {
+            self.lines(ahead).for_each(prefetch::to_write);
+        }
+    }
+
+    /// The lines of an item's slot.
+    #[inline(always)]
+    fn lines(self, seq: u64) -> impl Iterator<Item = *const u8> {
+        let slot = self.slot(seq).cast_const().cast::<u8>();
+        (0..Self::LINES).map(move |line| slot.wrapping_add(line * LINE))
+    }
+
     /// Fills a slot.
     ///
     /// # Safety
@@ -240,6 +292,7 @@ impl<T> View<T> {
         self,
         next: &mut u64,
         max: usize,
+        freed: u64,
         mut items: impl Iterator<Item = T>,
     ) {
         /// Keeps the count in a local, and writes it back at the end of a scope.
@@ -260,10 +313,13 @@ impl<T> View<T> {
         let mut count = Count { next: *next, place: next };
         // A loop for each part: without a number to be masked for each item.
         for part in [first, second] {
-            for slot in part {
-                let Some(item) = items.next() else { return };
-                slot.write(item);
-                count.next += 1;
+            for line in part.chunks_mut(Self::LINE_ITEMS) {
+                self.prefetch_line_to_write(count.next, freed);
+                for slot in line {
+                    let Some(item) = items.next() else { return };
+                    slot.write(item);
+                    count.next += 1;
+                }
             }
         }
     }

@@ -5,10 +5,10 @@
 //! links of the lists lie apart from the nodes, side by side: so a list can be followed, and what comes
 //! next brought into the cache, without a look at the nodes themselves.
 
-use ringbuf::Answer;
+use ringbuf::{Answer, prefetch};
 
 use super::isolate::Seen;
-use crate::arena::{prefetch, vec_on_huge_pages};
+use crate::arena::vec_on_huge_pages;
 use crate::identity::Origin;
 use crate::nanos::Nanos;
 use crate::spot::Spot;
@@ -217,7 +217,7 @@ impl<T, R, E> Nodes<T, R, E> {
         let Some(links) = self.links.get(at as usize) else { return NOWHERE };
         let node = (&raw const self.slots[at as usize]).cast::<u8>();
         for line in (0..size_of::<Option<Node<T, R, E>>>()).step_by(CACHE_LINE) {
-            prefetch(node.wrapping_add(line));
+            prefetch::to_read(node.wrapping_add(line));
         }
         links.after
     }

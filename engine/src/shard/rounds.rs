@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use crossbeam_utils::sync::Parker;
+use ringbuf::Distance;
 
 use super::{Core, Shard};
 use crate::handler::Handler;
@@ -15,9 +16,14 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
     /// Goes round until the shard has ended; gives back the last histograms.
     pub(crate) fn run(mut self, idle: &IdleTimes, parker: &Parker) -> Box<Histograms> {
         let mut idling = Idling::default();
+        // A shard at its producers' heels slows them down: see `ringbuf::Distance`.
+        let mut distance = Distance::of_items(size_of::<H::Item>());
         while !self.has_ended() {
+            distance.wait();
             let now = self.clock.now();
-            if self.turn(now) {
+            let worked = self.turn(now);
+            distance.found(self.depth);
+            if worked {
                 idling.reset();
             } else if idling.step(now, idle) == Step::Park {
                 self.park(now, parker);
