@@ -15,6 +15,7 @@ use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crossbeam_channel::bounded;
 use ringbuf::SeqlockWriter;
 
 pub(crate) use self::core::{Core, Ends, TakenIn};
@@ -347,15 +348,22 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
         });
     }
 
-    /// Hands exactly one item over, the one that came first, while everything else is paused; says whether
-    /// there was one.
-    pub(crate) fn step(&mut self, now: Nanos) -> bool {
+    /// Hands nothing over from now on.
+    pub(crate) fn pause_all(&mut self) {
         if self.phase != Phase::Running {
-            return false;
+            return;
         }
         // What was asked for before is heard before.
         self.obey();
-        self.core.operate(Operation::PauseAll, Vec::new);
+        // Whoever asks for it here has no need of an answer.
+        self.core.operate(Operation::PauseAll(bounded(1).0), Vec::new);
+    }
+
+    /// Hands exactly one item over, the one that came first here, while everything else is paused; says
+    /// whether there was one. Of several shards, all are paused before one of them steps.
+    pub(crate) fn step(&mut self, now: Nanos) -> bool {
+        // Somebody else may have let it go on since.
+        self.pause_all();
         self.turn(now);
         if self.phase != Phase::Running {
             return false;

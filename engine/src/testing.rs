@@ -247,10 +247,12 @@ impl<H: Handler, S: BuildHasher> Stepped<H, S> {
         Snapshot::of_engine(parts.collect())
     }
 
-    /// Hands exactly one item over, the one that came first on the first shard that has any, and pauses
-    /// everything else: see [`Engine::step`](crate::Engine::step). Says whether there was one.
+    /// Pauses everything, on all shards, and hands exactly one item over: of the first shard that has one
+    /// that may go, the one that came first there. See [`Engine::step`](crate::Engine::step). Says whether
+    /// there was one.
     pub fn step(&mut self) -> bool {
         let now = self.now();
+        self.shards.iter_mut().for_each(|shard| shard.pause_all());
         self.shards.iter_mut().any(|shard| shard.step(now))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{BatchEvent, FlushError, Shards, Verdict};
+use engine::{BatchEvent, FlushError, Item, ShardBy, Shards, Sizing, Verdict};
 
 use crate::scene::{
     Book, Hand, Op, acting, at_rest, conserved, handling, numbers, punctual, run_out, stepped,
@@ -29,6 +29,89 @@ fn a_step_hands_over_exactly_one_item_in_the_order_of_arrival() {
     }
     assert!(!engine.step());
     at_rest(engine);
+}
+
+/// An item of the shard that it names.
+struct On(u64);
+
+impl Item for On {
+    type Key<'a> = u64;
+    const SHARD_BY: ShardBy = ShardBy::Function;
+
+    fn key(&self) -> u64 {
+        self.0
+    }
+
+    /// Numbers go round: 2 is on the first of two.
+    fn shard(key: &u64, _shards: usize) -> usize {
+        *key as usize
+    }
+}
+
+#[test]
+fn a_step_pauses_every_shard_also_those_behind_the_one_that_steps() {
+    let calls = Book::new();
+    let notes = calls.clone();
+    let act = handling(move |hand: Hand<'_, On>| {
+        notes.note(hand.key());
+        hand.settle_each(|_| Verdict::Done(0))
+    });
+    let engine = acting(act).shards(Shards::Count(2)).sizing(Sizing::Single).start();
+    let engine = engine.expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    for key in 0..4 {
+        engine.pause(&key).expect("there are queues");
+        producer.push(On(key)).expect("room");
+    }
+    let minute = Duration::from_secs(60);
+    for stepped in 1..=4 {
+        assert_eq!(engine.step(), Ok(true));
+        for key in 0..4 {
+            // It would go now.
+            engine.resume(&key).expect("there are queues");
+            assert_eq!(engine.flush(&key, minute), Err(FlushError::Paused), "key {key}");
+        }
+        assert_eq!(calls.len(), stepped);
+    }
+    assert_eq!(engine.step(), Ok(false));
+    assert_eq!(calls.take(), [0, 2, 1, 3], "one shard after the other");
+    conserved(&engine.shutdown(minute).expect("it drains"));
+}
+
+#[test]
+fn a_step_hands_nothing_over_while_another_shard_is_inside_its_handler() {
+    let calls = Book::new();
+    let notes = calls.clone();
+    let (entered, enters) = std::sync::mpsc::channel();
+    let (opens, gate) = crossbeam_channel::bounded::<()>(0);
+    let act = handling(move |hand: Hand<'_, On>| {
+        if hand.key() == 1 {
+            let _ = entered.send(());
+            // Until the other end is dropped.
+            let _ = gate.recv();
+        }
+        notes.note(hand.key());
+        hand.settle_each(|_| Verdict::Done(0))
+    });
+    let engine = acting(act).shards(Shards::Count(2)).sizing(Sizing::Single).start();
+    let engine = engine.expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    engine.pause(&0).expect("there are queues");
+    producer.push(On(0)).expect("room");
+    producer.push(On(1)).expect("room");
+    enters.recv().expect("the second shard is at work");
+    let minute = Duration::from_secs(60);
+    std::thread::scope(|threads| {
+        let step = threads.spawn(|| engine.step());
+        while engine.flush(&2, minute) != Err(FlushError::Paused) {
+            std::thread::yield_now();
+        }
+        // The first shard has heard of it.
+        drop(opens);
+        assert_eq!(step.join().expect("it returns"), Ok(true));
+    });
+    assert_eq!(calls.take(), [1, 0]);
+    conserved(&engine.shutdown(minute).expect("it drains"));
 }
 
 #[test]
