@@ -278,7 +278,8 @@ impl<H: Handler, S> Builder<H, S> {
     pub fn plan(&self) -> Result<Plan, StartError> {
         let Hooks { dead_letters, observer, .. } = &self.hooks;
         let mut settings = self.settings.clone();
-        settings.queues |= dead_letters.is_some() || observer.is_some();
+        settings.queues |= dead_letters.is_some();
+        settings.observed = observer.is_some();
         Plan::parse::<H::Item, H::Reply, H::Error>(&settings, &Machine::here())
     }
 }

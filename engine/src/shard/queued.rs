@@ -10,7 +10,7 @@ use crate::handler::Handler;
 use crate::nanos::Nanos;
 use crate::operations::Operations;
 use crate::queue_drain::QueueDrain;
-use crate::queues::{Queues, Surroundings};
+use crate::queues::{Departure, Ending, Queues, Surroundings};
 use crate::tally::{Counters, Tally};
 use crate::verdict::Trigger;
 
@@ -135,6 +135,14 @@ impl<H: Handler> Core<H> for Queued<H> {
         before: impl FnOnce(&mut Tally, usize),
     ) -> Option<HandedOver> {
         self.step(handler, before)
+    }
+
+    fn note_departure(&mut self, seat: u32, departure: Departure) {
+        self.note_departure(seat, departure);
+    }
+
+    fn next_ending(&mut self) -> Option<Ending> {
+        self.next_ending()
     }
 
     fn publish(counters: &Counters, to: &mut SeqlockWriter) {

@@ -1,8 +1,8 @@
-//! Pause, resume, flush, step, and what an observer hears.
+//! Pause, resume, flush, step.
 
 use std::time::Duration;
 
-use engine::{BatchEvent, FlushError, Item, ShardBy, Shards, Sizing, Verdict};
+use engine::{FlushError, Item, ShardBy, Shards, Sizing, Verdict};
 
 use crate::scene::{
     Book, Hand, Op, acting, at_rest, conserved, handling, numbers, punctual, run_out, stepped,
@@ -155,32 +155,6 @@ fn a_flush_is_complete_when_what_came_before_is_settled_and_cuts_no_backoff() {
     run_out(&mut engine);
     assert_eq!(flushing.outcome(), Some(Ok(())));
     at_rest(engine);
-}
-
-#[test]
-fn what_an_observer_hears_adds_up_to_the_snapshot() {
-    let book = Book::new();
-    let notes = book.clone();
-    let act = handling(|hand: Hand<'_, Op>| {
-        hand.settle_each(|op| match op.n % 5 {
-            0 => Verdict::Retry("again"),
-            1 => Verdict::Failed("bad"),
-            _ => Verdict::Done(0),
-        })
-    });
-    let observer = move |event: &BatchEvent| notes.note(*event);
-    let (mut engine, mut producer) = stepped(acting(act).retry(punctual(2)).observer(observer));
-    for n in 0..100 {
-        producer.push(Op::new(n as u64 % 7, n)).expect("room");
-    }
-    run_out(&mut engine);
-    let last = at_rest(engine);
-    let events = book.take();
-    let sum = |part: fn(&BatchEvent) -> usize| events.iter().map(part).sum::<usize>() as u64;
-    assert_eq!(events.len() as u64, last.batches);
-    assert_eq!(sum(|event| event.done), last.done);
-    assert_eq!(sum(|event| event.failed), last.failed + last.dead);
-    assert_eq!(sum(|event| event.retried), last.retries);
 }
 
 #[test]
