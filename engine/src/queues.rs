@@ -62,6 +62,8 @@ use domain::Domain;
 pub(crate) use endings::{Departure, Ending};
 use flights::Seat;
 use isolate::{Seen, Suspicion};
+#[cfg(test)]
+pub(crate) use node::LOOKS;
 use node::{Nodes, Slip};
 use settle::Returning;
 

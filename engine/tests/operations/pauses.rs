@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{FlushError, Item, ShardBy, Shards, Sizing, Verdict};
+use engine::{FlushError, Item, ShardBy, Shards, Sizing, Trigger, Verdict};
 
 use crate::scene::{
     Book, Hand, Op, acting, at_rest, conserved, handling, numbers, punctual, run_out, stepped,
@@ -137,6 +137,33 @@ fn a_paused_key_waits_while_others_go_and_its_flush_is_an_error() {
     engine.settle();
     assert_eq!(book.take(), [[1, 3, 5]], "it goes at once");
     at_rest(engine);
+}
+
+#[test]
+fn what_goes_since_it_was_resumed_says_so() {
+    let calls = Book::new();
+    let notes = calls.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        notes.note((numbers(&hand), hand.trigger()));
+        hand.settle_each(|op| Verdict::Done(op.n))
+    });
+    let (mut engine, mut producer) = stepped(acting(act));
+    engine.pause(&1).expect("there are queues");
+    producer.push(Op::new(1, 1)).expect("room");
+    producer.push(Op::new(2, 2)).expect("room");
+    engine.settle();
+    engine.resume(&1).expect("there are queues");
+    engine.settle();
+    assert_eq!(calls.take(), [(vec![1], Trigger::Resume)], "the other key was not paused");
+    // In a step everything is paused.
+    assert!(engine.step());
+    assert_eq!(calls.take(), [(vec![2], Trigger::Step)]);
+    producer.push(Op::new(3, 3)).expect("room");
+    engine.settle();
+    engine.resume_all().expect("there are queues");
+    engine.settle();
+    assert_eq!(calls.take(), [(vec![3], Trigger::Resume)]);
+    assert_eq!(at_rest(engine).triggers[Trigger::Resume.index()], 2);
 }
 
 #[test]
