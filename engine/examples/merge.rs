@@ -2,7 +2,8 @@
 //!
 //! Only the latest price of an instrument is worth drawing. While the board draws, newer quotes are folded
 //! into the one that waits, so the queue has one item for each instrument at most, however fast the
-//! market is. Run it with `cargo run -p tidegate-engine --example merge`.
+//! market is: here nothing is called, refuses to be folded in, is tried again, or names an entity, each of
+//! which would wait by itself. Run it with `cargo run -p tidegate-engine --example merge`.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::collections::BTreeMap;

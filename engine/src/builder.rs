@@ -180,8 +180,9 @@ impl<H: Handler, S> Builder<H, S> {
         self
     }
 
-    /// Marks (items with a [`Patience`](crate::Patience) of their own, flushes) that fit into one
-    /// lane to one shard: 2 to 16,777,216, rounded up to a power of two. Default: a quarter of
+    /// Marks that fit into one lane to one shard: items with a [`Patience`](crate::Patience) of their own,
+    /// flushes of a producer, calls, and legs of a route take one each. With no room for its mark an item
+    /// finds the lane full: 2 to 16,777,216, rounded up to a power of two. Default: a quarter of
     /// `lane_items`, at least 64.
     #[must_use]
     pub fn lane_marks(mut self, marks: usize) -> Self {
@@ -278,7 +279,8 @@ impl<H: Handler, S> Builder<H, S> {
     pub fn plan(&self) -> Result<Plan, StartError> {
         let Hooks { dead_letters, observer, .. } = &self.hooks;
         let mut settings = self.settings.clone();
-        settings.queues |= dead_letters.is_some() || observer.is_some();
+        settings.queues |= dead_letters.is_some();
+        settings.observed = observer.is_some();
         Plan::parse::<H::Item, H::Reply, H::Error>(&settings, &Machine::here())
     }
 }

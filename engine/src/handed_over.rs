@@ -21,10 +21,14 @@ pub(crate) struct Seen {
     pub(crate) trigger: Trigger,
     /// The key's.
     pub(crate) hash: u64,
+    /// Items that were folded into the batch's.
+    pub(crate) absorbed: usize,
     pub(crate) came: Came,
+    /// The seat in which the handler has taken it along.
+    pub(crate) away: Option<u32>,
 }
 
-/// What became of a batch's items, as far as the call decided.
+/// What became of a batch's items and of those folded into them, as far as was decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Came {
     pub(crate) done: usize,

@@ -175,7 +175,7 @@ pub use identity::ItemId;
 pub use idle::Idle;
 pub use item::{Item, Patience, ShardBy};
 pub use nanos::Nanos;
-pub use observer::{BatchEvent, Observer};
+pub use observer::{BatchEvent, BatchStage, Observer};
 pub use operations::{Order, Oversize};
 pub use pin::Shards;
 pub use plan::{AfterPanic, Part, Plan};

@@ -53,6 +53,8 @@ pub(crate) struct Operations {
     pub(crate) batch_weight_max: u64,
     pub(crate) oversize: Oversize,
     pub(crate) isolates: bool,
+    /// Somebody watches.
+    pub(crate) observed: bool,
     pub(crate) follow_ups: FollowUpLimits,
     pub(crate) in_flight_max: u32,
     pub(crate) in_flight_for: Nanos,

@@ -239,6 +239,10 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
 
     /// [Calls](Self::call) with everything that `items` gives, and returns one ticket on all answers.
     ///
+    /// Each item takes a reply slot, a mark in its lane and a publication of its own, as a call does by itself.
+    /// The ticket on more than four allocates once, if the lower bound of `items`'s
+    /// [`size_hint`](Iterator::size_hint) is right, and its answers once more.
+    ///
     /// # Errors
     ///
     /// [`CallsError`] has the ticket on those that were accepted, and the item that was not; what follows
@@ -251,7 +255,9 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
         &mut self,
         items: &mut impl Iterator<Item = T>,
     ) -> Result<Tickets<R, E>, CallsError<T, R, E>> {
-        let mut tickets = Tickets::new();
+        // No more than there are reply slots are accepted, whatever `items` says.
+        let most = self.entrance.calls.as_ref().map_or(0, |calls| calls.pool.capacity());
+        let mut tickets = Tickets::with_room(items.size_hint().0.min(most));
         for item in items {
             match self.call(item) {
                 Ok(ticket) => tickets.push(ticket),

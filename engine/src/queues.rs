@@ -20,6 +20,7 @@ mod chains;
 mod control;
 mod decide;
 mod domain;
+mod endings;
 mod flights;
 mod form;
 mod hand_over;
@@ -58,8 +59,11 @@ use crate::wheel::Wheel;
 use control::Flush;
 pub(crate) use control::FlushAsked;
 use domain::Domain;
+pub(crate) use endings::{Departure, Ending};
 use flights::Seat;
 use isolate::{Seen, Suspicion};
+#[cfg(test)]
+pub(crate) use node::LOOKS;
 use node::{Nodes, Slip};
 use settle::Returning;
 
@@ -118,6 +122,8 @@ pub(crate) struct Queues<T: Item, R, E> {
     suspicions: Vec<Suspicion<E>>,
     /// Of the latest suspicion.
     last_name: Seen,
+    /// For who watches.
+    endings: VecDeque<Ending>,
     flushes: Vec<Flush>,
     /// By reply slot: the node of the call.
     calls: Vec<At>,
@@ -206,6 +212,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             boarding: None,
             suspicions: Vec::with_capacity(suspicions(&operations)),
             last_name: Seen::UNSUSPECTED,
+            endings: VecDeque::with_capacity(endings(&operations)),
             flushes: Vec::new(),
             calls: vec![NOWHERE; operations.replies_max],
             backoff: Backoff::new(operations.retry, surroundings.shard),
@@ -252,7 +259,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
                     + entities * size_of::<u64>()
                     + fronts::<T>(largest, operations.follow_ups) * size_of::<At>()
                     + Returns::<Cargo<T, R, E>>::heap_bytes(away.max(1))
-                    + away * seat,
+                    + away * seat
+                    + endings(operations) * size_of::<Ending>(),
             ),
         }
     }
@@ -357,6 +365,11 @@ fn timed<T: Item>(operations: &Operations, nodes: usize) -> [usize; 2] {
 /// Suspicions at a time: a key's first items are suspected once, and besides them what is away.
 fn suspicions(operations: &Operations) -> usize {
     if operations.isolates { operations.open_keys + operations.in_flight_max as usize } else { 0 }
+}
+
+/// Ends of batches that are told at once.
+fn endings(operations: &Operations) -> usize {
+    if operations.observed { operations.in_flight_max as usize + suspicions(operations) } else { 0 }
 }
 
 /// Items of a batch whose entities are looked at when it is settled.

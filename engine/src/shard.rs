@@ -15,6 +15,7 @@ use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crossbeam_channel::bounded;
 use ringbuf::SeqlockWriter;
 
 pub(crate) use self::core::{Core, Ends, TakenIn};
@@ -25,9 +26,10 @@ use crate::handler::Handler;
 use crate::lane::{Mark, ShardLanes};
 use crate::nanos::{Clock, Nanos};
 use crate::notes::Notes;
-use crate::observer::{BatchEvent, Observer};
+use crate::observer::{BatchEvent, BatchStage, Observer};
 use crate::panics::{drop_panics, message, message_of};
 use crate::plan::{AfterPanic, Plan};
+use crate::queues::{Departure, Ending};
 use crate::router::Router;
 use crate::shard_id::ShardId;
 use crate::tally::Tally;
@@ -129,6 +131,7 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
             self.core.sweep(Trigger::Drain);
         }
         self.core.decide();
+        self.observe_endings(now);
         let has_ready = self.core.has_ready();
         if has_ready {
             self.publish();
@@ -235,7 +238,9 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
         let measures = self.core.tally_mut().measures_next() || self.observer.is_some();
         let begun = if measures { self.clock.now() } else { Nanos::ZERO };
         let Self { core, handler, counters, .. } = self;
-        let Some(handed) = call(core, handler, counters) else { return false };
+        let handed = call(core, handler, counters);
+        self.observe_endings(begun);
+        let Some(handed) = handed else { return false };
         if measures {
             let ended = self.clock.now();
             let tally = self.core.tally_mut();
@@ -250,12 +255,14 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
 
     /// Tells who watches of a handler call.
     fn observe(&mut self, handed: &HandedOver, begun: Nanos, ended: Nanos) {
-        let (Some(observer), Some(seen)) = (&self.observer, &handed.seen) else { return };
+        let (true, Some(seen)) = (self.observer.is_some(), &handed.seen) else { return };
         let event = BatchEvent {
             shard: self.id,
             key_hash: seen.hash,
+            stage: if seen.away.is_some() { BatchStage::Detached } else { BatchStage::Handled },
             trigger: seen.trigger,
             items: handed.items,
+            absorbed: seen.absorbed,
             done: seen.came.done,
             failed: seen.came.failed,
             retried: seen.came.retried,
@@ -264,7 +271,24 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
             execution: ended.saturating_sub(begun),
             lateness: begun.saturating_sub(handed.deadline),
         };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer.batch(&event))) {
+        if let Some(seat) = seen.away {
+            self.core.note_departure(seat, Departure { event, begun });
+        }
+        self.tell(&event);
+    }
+
+    /// Tells who watches of batches that have come to their end without a handler call, by `now`.
+    #[inline(always)]
+    fn observe_endings(&mut self, now: Nanos) {
+        while let Some(Ending { mut event, away_since }) = self.core.next_ending() {
+            event.execution = away_since.map_or(Nanos::ZERO, |since| now.saturating_sub(since));
+            self.tell(&event);
+        }
+    }
+
+    fn tell(&mut self, event: &BatchEvent) {
+        let Some(observer) = &self.observer else { return };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer.batch(event))) {
             tracing::error!(panic = message_of(panic), "an observer panicked");
             self.core.tally_mut().counters.operations.hook_panics += 1;
         }
@@ -350,15 +374,22 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
         });
     }
 
-    /// Hands exactly one item over, the one that came first, while everything else is paused; says whether
-    /// there was one.
-    pub(crate) fn step(&mut self, now: Nanos) -> bool {
+    /// Hands nothing over from now on.
+    pub(crate) fn pause_all(&mut self) {
         if self.phase != Phase::Running {
-            return false;
+            return;
         }
         // What was asked for before is heard before.
         self.obey();
-        self.core.operate(Operation::PauseAll, Vec::new);
+        // Whoever asks for it here has no need of an answer.
+        self.core.operate(Operation::PauseAll(bounded(1).0), Vec::new);
+    }
+
+    /// Hands exactly one item over, the one that came first here, while everything else is paused; says
+    /// whether there was one. Of several shards, all are paused before one of them steps.
+    pub(crate) fn step(&mut self, now: Nanos) -> bool {
+        // Somebody else may have let it go on since.
+        self.pause_all();
         self.turn(now);
         if self.phase != Phase::Running {
             return false;
@@ -396,6 +427,7 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
         self.core.tally_mut().counters.in_lanes = 0;
         self.core.tally_mut().counters.failed += left as u64;
         left += self.core.fail_all() as usize;
+        self.observe_endings(now);
         self.core.tally_mut().counters.stopped_shards = 1;
         tracing::warn!(shard = self.id.0, left, "stopped; what was left fails");
         self.end();

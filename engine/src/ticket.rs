@@ -150,7 +150,8 @@ impl<R, E> Future for Ticket<R, E> {
 /// Waits for what becomes of many items: see [`Producer::call_all`](crate::Producer::call_all) and
 /// [`Producer::route`](crate::Producer::route). The answers come in the order of the items.
 ///
-/// A few take no allocation; more take one.
+/// Up to four take no allocation. More take one when they are called, if it is known then how many they are,
+/// and one for their answers.
 #[must_use = "nobody hears the answers if it is dropped"]
 pub struct Tickets<R, E> {
     legs: SmallVec<[Leg<R, E>; FEW]>,
@@ -174,8 +175,9 @@ impl<R, E> fmt::Debug for Tickets<R, E> {
 }
 
 impl<R, E> Tickets<R, E> {
-    pub(crate) fn new() -> Self {
-        Self { legs: SmallVec::new() }
+    /// With room for so many.
+    pub(crate) fn with_room(items: usize) -> Self {
+        Self { legs: SmallVec::with_capacity(items) }
     }
 
     pub(crate) fn push(&mut self, ticket: Ticket<R, E>) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use engine::testing::Stepped;
 use engine::{
-    Batch, Builder, Engine, Handler, Item, Nanos, Producer, Retry, Settled, Sizing, Trigger,
-    Verdict,
+    Batch, Builder, Detached, Engine, Failure, Handler, Item, Nanos, Oversize, Producer, PushError,
+    Retry, Settled, Sizing, Snapshot, Trigger, Verdict,
 };
 
 const FLUSH_AFTER: Duration = Duration::from_millis(10);
@@ -229,22 +229,147 @@ fn shutdown_finishes_with_items_everywhere_and_panics_on_the_way() {
     }
 }
 
-/// Kafka 4: a linger of 5 ms, on by default, doubled the time of callers who wait for each answer.
-/// Here a lone item does not linger at all under the default sizing.
+/// batch-aint-one, again: with a key that is paused, an item that backs off for longer than anybody waits,
+/// and a batch that somebody has taken along.
 #[test]
-fn a_lone_item_does_not_linger_under_the_default_sizing() {
-    let log = Log::default();
-    let mut engine = Stepped::new(log.builder().sizing(Sizing::default())).expect("allowed");
-    let mut producer = engine.producer().expect("a lane is free");
-    for seq in 0..100 {
-        producer.push(row(1, seq)).expect("there is room");
-        engine.turn();
-        assert_eq!(log.sizes(), [1]);
+fn shutdown_finishes_with_a_paused_key_a_backoff_and_a_batch_that_is_away() {
+    struct Leaving(mpsc::Sender<Detached<Row, (), ()>>);
+
+    impl Handler for Leaving {
+        type Item = Row;
+        type Reply = ();
+        type Error = ();
+
+        fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+            match batch.key() {
+                BACKS_OFF => batch.settle_each(|_| Verdict::Retry(())),
+                LEAVES => {
+                    let (settled, away) = batch.detach().expect("there is a credit");
+                    self.0.send(away).expect("somebody takes it");
+                    settled
+                }
+                _ => batch.settle_each(|_| Verdict::Done(())),
+            }
+        }
     }
-    assert_eq!(engine.now(), Nanos::ZERO, "the clock stood still");
+
+    const PAUSED: u64 = 0;
+    const BACKS_OFF: u64 = 1;
+    const LEAVES: u64 = 2;
+    const OTHER: u64 = 3;
+
+    let (gone, leaves) = mpsc::channel();
+    let hour = Duration::from_secs(3_600);
+    let retry = Retry { first: hour, longest: hour, jitter: 0.0, ..Retry::attempts(5) };
+    let engine = Engine::builder(move |_| Leaving(gone.clone()))
+        .pin(false)
+        .sizing(Sizing::Single)
+        .retry(retry)
+        .in_flight_max(2)
+        .in_flight_for(hour)
+        .start()
+        .expect("allowed");
+    engine.pause(&PAUSED).expect("there are queues");
+    let mut producer = engine.producer().expect("a lane is free");
+    for key in [PAUSED, BACKS_OFF, LEAVES] {
+        producer.push(row(key, 0)).expect("open");
+    }
+    let away = leaves.recv().expect("it is taken along");
+    let stands =
+        |snapshot: &Snapshot| (snapshot.held, snapshot.retries, snapshot.in_flight) == (2, 1, 1);
+    while !stands(&engine.snapshot()) {
+        std::thread::yield_now();
+    }
+    let settling = std::thread::spawn(move || {
+        // Pushes come back from when the engine closes: the batch is given back after that.
+        while !matches!(producer.try_push(row(OTHER, 0)), Err(PushError::Closed(_))) {
+            std::thread::yield_now();
+        }
+        away.settle_each(|_| Verdict::Done(()));
+    });
+    let last = engine.shutdown(Duration::from_secs(60)).expect("it finishes");
+    settling.join().expect("it settles");
+    assert_eq!((last.dead, last.failed, last.waiting()), (1, 0, 0), "{last}");
+    assert_eq!(last.accepted, last.done + last.dead, "{last}");
 }
 
-/// librdkafka: one item that the target refused failed its neighbours in the batch.
+/// Kafka 4: a linger of 5 ms, on by default, doubled the time of callers who wait for each answer. Here a
+/// call does not linger under any sizing, nor does a lone item under the default one.
+#[test]
+fn a_synchronous_caller_does_not_wait_for_company() {
+    for sizing in [Sizing::default(), Sizing::Single, Sizing::Fixed(2), Sizing::Fixed(100)] {
+        let log = Log::default();
+        let builder = log.builder().sizing(sizing).replies_max(1);
+        let mut engine = Stepped::new(builder).expect("allowed");
+        let mut producer = engine.producer().expect("a lane is free");
+        for seq in 0..100 {
+            let ticket = producer.call(row(1, seq)).expect("a slot is free");
+            engine.turn();
+            let answer = ticket.wait_for(Duration::ZERO);
+            assert_eq!(answer.expect("it is here"), Ok(()), "call {seq} with {sizing:?}");
+        }
+        assert_eq!(engine.now(), Nanos::ZERO, "the clock stood still");
+        if let Sizing::Tiers(_) = sizing {
+            log.take();
+            producer.push(row(1, 0)).expect("there is room");
+            engine.turn();
+            assert_eq!(log.sizes(), [1]);
+        }
+    }
+}
+
+/// librdkafka: one oversized item failed its neighbours in the batch. Here it goes alone, or its push gives
+/// it back.
+#[test]
+fn an_oversized_item_leaves_its_neighbours_alone() {
+    /// Refuses batches that are too large, as a whole.
+    struct Courier;
+
+    impl Handler for Courier {
+        type Item = Parcel;
+        type Reply = usize;
+        type Error = &'static str;
+
+        fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+            batch.settle_all(|_, parcels| {
+                let weight: u32 = parcels.iter().map(|parcel| parcel.weight).sum();
+                if weight > 10 { Err("too large") } else { Ok(parcels.len()) }
+            })
+        }
+    }
+
+    for oversize in [Oversize::Alone, Oversize::Refused] {
+        let builder = Engine::builder(|_| Courier)
+            .sizing(Sizing::Fixed(100))
+            .batch_weight_max(10)
+            .oversize(oversize)
+            .replies_max(8);
+        let mut engine = Stepped::new(builder).expect("it starts");
+        let mut producer = engine.producer().expect("a lane");
+        let pushed: Vec<_> = [4, 4, 25, 4, 4]
+            .into_iter()
+            .map(|weight| producer.try_call(Parcel { weight, retries: 0 }))
+            .collect();
+        engine.settle();
+        let outcomes: Vec<_> = pushed
+            .into_iter()
+            .map(|pushed| match pushed {
+                Ok(ticket) => Ok(ticket.wait_for(Duration::ZERO).expect("it is here")),
+                Err(PushError::TooHeavy(parcel)) => Err(parcel.weight),
+                Err(other) => panic!("{other}"),
+            })
+            .collect();
+        let heavy = match oversize {
+            Oversize::Alone => Ok(Err(Failure::Handler("too large"))),
+            Oversize::Refused => Err(25),
+        };
+        // They go two by two: three of them are too much.
+        let done = Ok(Ok(2));
+        assert_eq!(outcomes, [done, done, heavy, done, done], "{oversize:?}");
+    }
+}
+
+/// The same, where the target says for each item what became of it.
 #[test]
 fn one_item_that_fails_leaves_its_neighbours_alone() {
     struct Picky;
@@ -319,7 +444,8 @@ fn a_slow_group_does_not_hold_up_those_who_push() {
     assert_eq!(engine.shutdown(Duration::from_secs(60)).expect("it drains").done, 128);
 }
 
-/// A row that weighs its number, and fails twice if it says so; it notes when it was looked at.
+/// Something that weighs so much, and is to be tried again so many times before it is done.
+#[derive(Debug)]
 struct Parcel {
     weight: u32,
     retries: u32,
@@ -453,7 +579,7 @@ fn after_any_load_the_sizes_are_those_of_the_load_that_is() {
 /// Here a time-out changes no size and no limit.
 #[test]
 fn batches_that_time_out_change_no_size_and_no_limit() {
-    type Away = Arc<Mutex<Vec<engine::Detached<Row, (), ()>>>>;
+    type Away = Arc<Mutex<Vec<Detached<Row, (), ()>>>>;
     struct Leaving(Away);
     impl Handler for Leaving {
         type Item = Row;

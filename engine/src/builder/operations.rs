@@ -132,7 +132,12 @@ impl<H: Handler, S> Builder<H, S> {
         self
     }
 
-    /// Watches batch by batch. Every handler call is timed then. Default: nobody does.
+    /// Watches batch by batch. Default: nobody does.
+    ///
+    /// It makes the engine keep a queue for each key, as the other settings here do: some 1,350 instructions
+    /// an item at eight keys, where the plain engine takes 67. Every handler call is timed then, and the
+    /// observer runs on the shard's thread. Where sums and percentiles are enough, a
+    /// [`Snapshot`](crate::Snapshot) costs nothing of this.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.hooks.observer = Some(Arc::new(observer));

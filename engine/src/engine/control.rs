@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::Engine;
 use crate::error::{ControlError, FlushError};
@@ -25,14 +25,7 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
     /// [`ControlError`] says why it is not paused.
     pub fn pause(&self, key: &<H::Item as Item>::Key<'_>) -> Result<(), ControlError> {
         let hash = self.entrance.router.hash_key::<H::Item>(key);
-        self.refuse_at_home()?;
-        let mut replies = Vec::new();
-        for shard in self.shards_of(key, hash) {
-            let (reply, answer) = bounded(1);
-            self.operate(shard, Operation::Pause(hash, reply))?;
-            replies.push(answer);
-        }
-        replies.iter().try_for_each(|reply| reply.recv().unwrap_or(Err(ControlError::Closed)))
+        self.pause_shards(self.shards_of(key, hash), |reply| Operation::Pause(hash, reply))
     }
 
     /// Lets a paused key go on; what waits of it goes at once
@@ -47,15 +40,30 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
         self.shards_of(key, hash).try_for_each(|shard| self.operate(shard, Operation::Resume(hash)))
     }
 
-    /// As [`pause`](Self::pause), for all keys: returns when each shard has heard of it or is inside its
-    /// handler.
+    /// As [`pause`](Self::pause), for all keys: nothing is handed over from when this returns. Waits for
+    /// the handler calls that shards are in.
     ///
     /// # Errors
     ///
-    /// [`ControlError`] if a shard does not hear of it.
+    /// [`ControlError`] if a shard does not hear of it; those that did are paused.
     pub fn pause_all(&self) -> Result<(), ControlError> {
+        self.pause_shards(0..self.workers.len(), Operation::PauseAll)
+    }
+
+    /// Asks these shards to pause, all at once, and waits until each has heard of it.
+    fn pause_shards(
+        &self,
+        shards: impl Iterator<Item = usize>,
+        pause: impl Fn(Sender<Result<(), ControlError>>) -> Operation,
+    ) -> Result<(), ControlError> {
         self.refuse_at_home()?;
-        (0..self.workers.len()).try_for_each(|shard| self.operate(shard, Operation::PauseAll))
+        let mut replies = Vec::new();
+        for shard in shards {
+            let (reply, answer) = bounded(1);
+            self.operate(shard, pause(reply))?;
+            replies.push(answer);
+        }
+        replies.iter().try_for_each(|reply| reply.recv().unwrap_or(Err(ControlError::Closed)))
     }
 
     /// Lets everything go on, also keys that were paused by themselves.
@@ -129,18 +137,19 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
         })
     }
 
-    /// Hands exactly one item over, the one that came first on the first shard that has any, and pauses
-    /// everything else: for debugging, item by item. Says whether there was one. Go on with
-    /// [`resume_all`](Self::resume_all).
+    /// Hands exactly one item over and pauses everything else: for debugging, item by item. Says whether
+    /// there was one. Go on with [`resume_all`](Self::resume_all).
+    ///
+    /// All shards are [paused](Self::pause_all) before one steps, so that nothing is handed over beside the
+    /// item, nor after it. It is of the first shard that has one that may go, in the order of their numbers,
+    /// and there the one that came first; between shards there is no order. Waits for the handler calls that
+    /// shards are in, and for the one of the item.
     ///
     /// # Errors
     ///
-    /// [`ControlError`] if a shard does not hear of it.
+    /// [`ControlError`] if a shard does not hear of it. Those that did are paused.
     pub fn step(&self) -> Result<bool, ControlError> {
-        self.refuse_at_home()?;
-        if self.plan.operations.is_none() {
-            return Err(ControlError::NoQueues);
-        }
+        self.pause_all()?;
         for shard in 0..self.workers.len() {
             let (reply, stepped) = bounded(1);
             self.operate(shard, Operation::Step(reply))?;

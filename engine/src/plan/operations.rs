@@ -54,6 +54,7 @@ pub(super) fn parse<T: Item>(
         batch_weight_max: settings.batch_weight_max.unwrap_or(u64::MAX),
         oversize: settings.oversize,
         isolates: settings.isolates,
+        observed: settings.observed,
         follow_ups: *follow_ups,
         in_flight_max: settings.in_flight_max,
         in_flight_for,
@@ -66,6 +67,7 @@ impl Settings {
         let types = T::EXPIRES || T::ENTITIES || T::ABSORBS;
         let limits = self.key_items_max.is_some() || self.batch_weight_max.is_some();
         self.queues
+            || self.observed
             || types
             || limits
             || self.replies_max > 0

@@ -85,7 +85,7 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
                 None => return refuse(PushError::NoReplySlot(()), legs),
             }
         }
-        let mut tickets = Tickets::new();
+        let mut tickets = Tickets::with_room(shards.len());
         let mut asked = asked.into_iter();
         let mut legs = legs.into_iter();
         let mut accepted = false;

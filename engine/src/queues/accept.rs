@@ -264,7 +264,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             return;
         }
         while let Some(at) = self.expiries.expire(self.now) {
-            self.tally.counters.operations.expired += 1;
+            self.tally.counters.operations.expired += self.nodes[at].slip.units();
             self.drop_waiting(at, Failure::Expired);
         }
     }

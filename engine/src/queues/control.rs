@@ -80,12 +80,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
     }
 
     /// Nothing is handed over from now on.
-    pub(crate) fn pause_all(&mut self) {
-        if !self.draining {
-            self.paused = true;
-            self.recount_all();
-            self.give_up_flushes(|_| true);
+    pub(crate) fn pause_all(&mut self) -> Result<(), ControlError> {
+        if self.draining {
+            return Err(ControlError::Closed);
         }
+        self.paused = true;
+        self.recount_all();
+        self.give_up_flushes(|_| true);
+        Ok(())
     }
 
     /// Everything goes on, keys that were paused by themselves too.

@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
-use super::Queues;
 use super::node::Slip;
 use super::settle::{Decided, Ended};
+use super::{Departure, Queues};
 use crate::arena::Block;
 use crate::flight::{Boarding, Cargo, Ending};
+use crate::handed_over::Came;
 use crate::identity::Standing;
 use crate::item::Item;
+use crate::observer::BatchStage;
 use crate::table::At;
 use crate::verdict::{Failure, Trigger};
 use crate::verdicts::Verdicts;
@@ -27,6 +29,8 @@ pub(super) struct Seat<T, R, E> {
     key: At,
     trigger: Trigger,
     complete: bool,
+    /// What who watches was told of it.
+    pub(super) told: Option<Departure>,
 }
 
 impl<T, R, E> Seat<T, R, E> {
@@ -39,6 +43,7 @@ impl<T, R, E> Seat<T, R, E> {
             key: 0,
             trigger: Trigger::Size,
             complete: true,
+            told: None,
         }
     }
 
@@ -136,10 +141,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
                 Ending::Panicked(None) => Decided::ByPanic,
                 Ending::Abandoned => Decided::ByLeaving,
             };
+            let stage = match ending {
+                Ending::Settled { .. } | Ending::Panicked(_) => BatchStage::Returned,
+                Ending::Abandoned => BatchStage::Abandoned,
+            };
             let mut emitted = Vec::new();
             let (block, verdicts) = (&mut block, &mut verdicts);
             let (slips, emitted) = (&mut slips, &mut emitted);
-            self.settle(Ended {
+            let came = self.settle(Ended {
                 key,
                 trigger,
                 block,
@@ -150,6 +159,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
                 complete,
                 how,
             });
+            self.end_departure(seat, stage, came);
             self.after_flight(key);
         }
         marks.clear();
@@ -187,13 +197,18 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// Batches that were away for too long.
     pub(super) fn end_flights(&mut self) {
         while let Some(seat) = self.flight_ends.expire(self.now) {
-            let timed_out = self.fail_flight(seat, || Failure::TimedOut);
+            let timed_out = self.fail_flight(seat, BatchStage::TimedOut, || Failure::TimedOut);
             self.tally.counters.operations.timed_out += timed_out;
         }
     }
 
     /// The items of a batch that is away fail; what comes back later changes nothing. Says how many.
-    fn fail_flight(&mut self, seat: u32, failure: impl Fn() -> Failure<E>) -> u64 {
+    fn fail_flight(
+        &mut self,
+        seat: u32,
+        stage: BatchStage,
+        failure: impl Fn() -> Failure<E>,
+    ) -> u64 {
         let place = &mut self.seats[seat as usize];
         let key = place.key;
         let mut slips = std::mem::take(&mut place.slips);
@@ -213,6 +228,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
             }
         }
         self.seats[seat as usize].slips = slips;
+        let came = Came { failed: failed as usize, ..Came::default() };
+        self.end_departure(seat, stage, came);
         self.queue_or_forget(key);
         failed
     }
@@ -223,7 +240,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         for seat in 0..self.seats.len() as u32 {
             if !self.seats[seat as usize].slips.is_empty() {
                 self.flight_ends.cancel(seat);
-                failed += self.fail_flight(seat, || Failure::Stopped);
+                failed += self.fail_flight(seat, BatchStage::Stopped, || Failure::Stopped);
             }
         }
         failed

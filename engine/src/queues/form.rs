@@ -163,7 +163,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let slip = &self.nodes[at].slip;
         let operations = &mut self.tally.counters.operations;
         if T::EXPIRES && slip.expires <= self.now {
-            operations.expired += 1;
+            operations.expired += slip.units();
             return Err(Failure::Expired);
         }
         if slip.answer.as_ref().is_some_and(Answer::is_cancelled) {

@@ -97,11 +97,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
         self.tally.counters.in_handler -= units;
         self.tally.counters.drop_panics += self.tray.emitting.discard() as u64;
 
-        let came = if stage.is_away() {
+        let (mut away, mut came) = (None, Came::default());
+        if stage.is_away() {
             debug_assert!(block.is_empty(), "the batch's items are away");
             let Some(seat) = seat else { unreachable!("nobody leaves without a seat") };
             self.take_off(seat, key, trigger, complete);
-            Came::default()
+            away = Some(seat);
         } else {
             self.boarding = self.tray.boarding.take();
             let how = match stage.is_decided() {
@@ -125,15 +126,15 @@ impl<T: Item, R, E> Queues<T, R, E> {
                 complete,
                 how,
             };
-            let came = self.settle(ended);
+            came = self.settle(ended);
             self.slips = slips;
             self.verdicts = verdicts;
             self.tray.emitting.emitted = emitted;
-            came
-        };
+        }
         self.spare = Some(block);
         self.queue_or_forget(key);
-        let seen = Some(Seen { trigger, hash, came });
+        let absorbed = units as usize - items;
+        let seen = Some(Seen { trigger, hash, absorbed, came, away });
         HandedOver { items, since, deadline, panic, seen }
     }
 

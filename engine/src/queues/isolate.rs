@@ -132,6 +132,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         let Suspicion { rest, failure, .. } = self.suspicions.swap_remove(of);
         self.count_last_call(rest);
+        self.end_suspect(at);
         Err(failure)
     }
 

@@ -146,6 +146,19 @@ pub(crate) struct Nodes<T, R, E> {
     free: Vec<At>,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has looked at a node.
+    pub(crate) static LOOKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// A node is looked at: who walks through many of them is found out by a test.
+#[inline(always)]
+fn look() {
+    #[cfg(test)]
+    LOOKS.set(LOOKS.get() + 1);
+}
+
 impl<T, R, E> Nodes<T, R, E> {
     /// Room for `most`; nothing is allocated later.
     pub(crate) fn new(most: usize) -> Self {
@@ -200,11 +213,13 @@ impl<T, R, E> Nodes<T, R, E> {
 
     /// The one at this place, if there is one.
     pub(crate) fn get(&self, at: At) -> Option<&Node<T, R, E>> {
+        look();
         self.slots.get(at as usize)?.as_ref()
     }
 
     /// Neighbours in the list that a node stands in.
     pub(crate) fn links(&self, at: At) -> Links {
+        look();
         self.links[at as usize]
     }
 
@@ -232,6 +247,7 @@ impl<T, R, E> std::ops::Index<At> for Nodes<T, R, E> {
     type Output = Node<T, R, E>;
 
     fn index(&self, at: At) -> &Self::Output {
+        look();
         let Some(node) = &self.slots[at as usize] else { unreachable!("a node is there") };
         node
     }
@@ -239,6 +255,7 @@ impl<T, R, E> std::ops::Index<At> for Nodes<T, R, E> {
 
 impl<T, R, E> std::ops::IndexMut<At> for Nodes<T, R, E> {
     fn index_mut(&mut self, at: At) -> &mut Self::Output {
+        look();
         let Some(node) = &mut self.slots[at as usize] else { unreachable!("a node is there") };
         node
     }

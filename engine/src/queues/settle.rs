@@ -96,16 +96,15 @@ impl<T: Item, R, E> Queues<T, R, E> {
             && let Some(suspects) = self.tells_apart(slips[0].seen, items, verdicts, how)
         {
             self.tally.counters.drop_panics += verdicts.clear() as u64;
-            let came = Came { retried: items, ..Came::default() };
             self.bring_back(block, slips, suspects);
             self.send_back(key, complete, trigger);
-            return came;
+            return Came::default();
         }
-        let mut came = Came::default();
+        let (mut came, mut settled) = (Came::default(), 0);
         let mut follow_ups = emitted.drain(..).peekable();
         for (at, mut slip) in slips.drain(..).enumerate() {
             slip.seen = Seen::UNSUSPECTED;
-            let depth = slip.depth;
+            let (depth, units) = (slip.depth, slip.units() as usize);
             let item = if at < given_away { None } else { block.pop_front() };
             let undecided = match (at_hand, nothing) {
                 (Some(of), _) if of == at => Undecided::AtHand,
@@ -119,25 +118,26 @@ impl<T: Item, R, E> Queues<T, R, E> {
                     self.fate(verdicts.take(at), undecided, item.is_some(), &mut slip)
                 }
             };
+            settled += u32::from(!matches!(fate, Fate::Again(_)));
             match (fate, item) {
                 (Fate::Done(reply), item) => {
-                    came.done += 1;
+                    came.done += units;
                     self.note_overtaking(&slip);
                     self.settle_done(item, slip, reply);
                 }
                 (Fate::Again(until), Some(item)) => {
                     if until.is_some() {
-                        came.retried += 1;
+                        came.retried += units;
                         trigger = Trigger::Retry;
                     }
                     self.returning.push(Returning { item, slip, until });
                 }
                 (Fate::Dies(error), item) => {
-                    came.failed += 1;
+                    came.failed += units;
                     self.settle_dead(item, slip, error);
                 }
                 (Fate::Fails(failure), item) => {
-                    came.failed += 1;
+                    came.failed += units;
                     self.settle_failed(item, slip, failure);
                 }
                 (Fate::Again(_), None) => unreachable!("only an item that is here comes again"),
@@ -149,7 +149,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         drop(follow_ups);
         verdicts.clear();
-        self.keys[key].items -= (came.done + came.failed) as u32;
+        self.keys[key].items -= settled;
         self.send_back(key, complete, trigger);
         came
     }

@@ -11,6 +11,7 @@ use crate::handler::Handler;
 use crate::lane::ShardLanes;
 use crate::nanos::Nanos;
 use crate::observer::Observer;
+use crate::queues::{Departure, Ending};
 use crate::tally::{Counters, Tally};
 use crate::verdict::Trigger;
 
@@ -72,6 +73,13 @@ pub(crate) trait Core<H: Handler>: Sized {
         handler: &mut H,
         before: impl FnOnce(&mut Tally, usize),
     ) -> Option<HandedOver>;
+    /// A batch that a handler took along was told to who watches.
+    fn note_departure(&mut self, _seat: u32, _departure: Departure) {}
+    /// The next batch to be told of that has come to its end without a handler call.
+    #[inline(always)]
+    fn next_ending(&mut self) -> Option<Ending> {
+        None
+    }
     /// Writes the counters where they are published.
     fn publish(counters: &Counters, to: &mut SeqlockWriter);
     /// Says how things stand while the handler has so many items in its hands.

@@ -10,7 +10,7 @@ use crate::handler::Handler;
 use crate::nanos::Nanos;
 use crate::operations::Operations;
 use crate::queue_drain::QueueDrain;
-use crate::queues::{Queues, Surroundings};
+use crate::queues::{Departure, Ending, Queues, Surroundings};
 use crate::tally::{Counters, Tally};
 use crate::verdict::Trigger;
 
@@ -119,7 +119,9 @@ impl<H: Handler> Core<H> for Queued<H> {
                 let _ = reply.send(self.pause(hash));
             }
             Operation::Resume(hash) => self.resume(hash),
-            Operation::PauseAll => self.pause_all(),
+            Operation::PauseAll(reply) => {
+                let _ = reply.send(self.pause_all());
+            }
             Operation::ResumeAll => self.resume_all(),
             Operation::Flush(asked) => self.begin_flush(asked, tails()),
             // The shard itself sees to it.
@@ -133,6 +135,14 @@ impl<H: Handler> Core<H> for Queued<H> {
         before: impl FnOnce(&mut Tally, usize),
     ) -> Option<HandedOver> {
         self.step(handler, before)
+    }
+
+    fn note_departure(&mut self, seat: u32, departure: Departure) {
+        self.note_departure(seat, departure);
+    }
+
+    fn next_ending(&mut self) -> Option<Ending> {
+        self.next_ending()
     }
 
     fn publish(counters: &Counters, to: &mut SeqlockWriter) {

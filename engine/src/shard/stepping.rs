@@ -10,6 +10,7 @@ use crate::tally::Tally;
 /// A shard of either kind, stepped by hand.
 pub(crate) trait Stepping {
     fn turn(&mut self, now: Nanos) -> bool;
+    fn pause_all(&mut self);
     fn step(&mut self, now: Nanos) -> bool;
     fn has_ended(&self) -> bool;
     fn next_deadline(&self) -> Option<Nanos>;
@@ -19,6 +20,10 @@ pub(crate) trait Stepping {
 impl<H: Handler, S: BuildHasher, C: Core<H>> Stepping for Shard<H, S, C> {
     fn turn(&mut self, now: Nanos) -> bool {
         self.turn(now)
+    }
+
+    fn pause_all(&mut self) {
+        self.pause_all();
     }
 
     fn step(&mut self, now: Nanos) -> bool {

@@ -1,9 +1,9 @@
 //! Follow-ups run before everything that waits for their key.
 
-use engine::{EmitError, Item, Order, ShardBy, Shards, Verdict};
+use engine::{EmitError, Item, Order, ShardBy, Shards, Trigger, Verdict};
 
 use crate::scene::{
-    Book, ENTITIES, Hand, Op, acting, at_rest, handling, run_out, sizings, stepped,
+    Book, ENTITIES, Hand, Op, acting, at_rest, handling, numbers, run_out, sizings, stepped,
 };
 
 #[test]
@@ -30,6 +30,35 @@ fn what_an_item_emits_runs_before_what_waits_in_its_order_under_every_sizing() {
         let last = at_rest(engine);
         assert_eq!((last.accepted, last.follow_ups, last.done), (8, 4, 8), "{sizing}");
     }
+}
+
+#[test]
+fn what_follows_up_goes_without_lingering_and_says_so() {
+    let calls = Book::new();
+    let notes = calls.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        notes.note((numbers(&hand), hand.trigger()));
+        hand.settle_each_with(|op, follow_ups| {
+            if op.n == 2 {
+                follow_ups.emit(Op::new(op.key, 20)).expect("room");
+                follow_ups.emit(Op::new(op.key + 1, 21)).expect("room");
+            }
+            Verdict::Done(0)
+        })
+    });
+    let builder = acting(act).shards(Shards::Count(1)).follow_ups(2, 1);
+    let (mut engine, mut producer) = stepped(builder);
+    for n in [1, 2, 3] {
+        producer.push(Op::new(1, n)).expect("room");
+    }
+    producer.flush().expect("room");
+    engine.settle();
+    let mut calls = calls.take();
+    assert_eq!(calls.remove(0), (vec![1, 2, 3], Trigger::Flush));
+    calls.sort_by_key(|(numbers, _)| numbers[0]);
+    let follow = Trigger::FollowUp;
+    assert_eq!(calls, [(vec![20, 3], follow), (vec![21], follow)]);
+    assert_eq!(at_rest(engine).triggers[Trigger::FollowUp.index()], 2);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Pause, resume, flush, step, and what an observer hears.
+//! Pause, resume, flush, step.
 
 use std::time::Duration;
 
-use engine::{BatchEvent, FlushError, Shards, Verdict};
+use engine::{FlushError, Item, ShardBy, Shards, Sizing, Trigger, Verdict};
 
 use crate::scene::{
     Book, Hand, Op, acting, at_rest, conserved, handling, numbers, punctual, run_out, stepped,
@@ -31,6 +31,89 @@ fn a_step_hands_over_exactly_one_item_in_the_order_of_arrival() {
     at_rest(engine);
 }
 
+/// An item of the shard that it names.
+struct On(u64);
+
+impl Item for On {
+    type Key<'a> = u64;
+    const SHARD_BY: ShardBy = ShardBy::Function;
+
+    fn key(&self) -> u64 {
+        self.0
+    }
+
+    /// Numbers go round: 2 is on the first of two.
+    fn shard(key: &u64, _shards: usize) -> usize {
+        *key as usize
+    }
+}
+
+#[test]
+fn a_step_pauses_every_shard_also_those_behind_the_one_that_steps() {
+    let calls = Book::new();
+    let notes = calls.clone();
+    let act = handling(move |hand: Hand<'_, On>| {
+        notes.note(hand.key());
+        hand.settle_each(|_| Verdict::Done(0))
+    });
+    let engine = acting(act).shards(Shards::Count(2)).sizing(Sizing::Single).start();
+    let engine = engine.expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    for key in 0..4 {
+        engine.pause(&key).expect("there are queues");
+        producer.push(On(key)).expect("room");
+    }
+    let minute = Duration::from_secs(60);
+    for stepped in 1..=4 {
+        assert_eq!(engine.step(), Ok(true));
+        for key in 0..4 {
+            // It would go now.
+            engine.resume(&key).expect("there are queues");
+            assert_eq!(engine.flush(&key, minute), Err(FlushError::Paused), "key {key}");
+        }
+        assert_eq!(calls.len(), stepped);
+    }
+    assert_eq!(engine.step(), Ok(false));
+    assert_eq!(calls.take(), [0, 2, 1, 3], "one shard after the other");
+    conserved(&engine.shutdown(minute).expect("it drains"));
+}
+
+#[test]
+fn a_step_hands_nothing_over_while_another_shard_is_inside_its_handler() {
+    let calls = Book::new();
+    let notes = calls.clone();
+    let (entered, enters) = std::sync::mpsc::channel();
+    let (opens, gate) = crossbeam_channel::bounded::<()>(0);
+    let act = handling(move |hand: Hand<'_, On>| {
+        if hand.key() == 1 {
+            let _ = entered.send(());
+            // Until the other end is dropped.
+            let _ = gate.recv();
+        }
+        notes.note(hand.key());
+        hand.settle_each(|_| Verdict::Done(0))
+    });
+    let engine = acting(act).shards(Shards::Count(2)).sizing(Sizing::Single).start();
+    let engine = engine.expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    engine.pause(&0).expect("there are queues");
+    producer.push(On(0)).expect("room");
+    producer.push(On(1)).expect("room");
+    enters.recv().expect("the second shard is at work");
+    let minute = Duration::from_secs(60);
+    std::thread::scope(|threads| {
+        let step = threads.spawn(|| engine.step());
+        while engine.flush(&2, minute) != Err(FlushError::Paused) {
+            std::thread::yield_now();
+        }
+        // The first shard has heard of it.
+        drop(opens);
+        assert_eq!(step.join().expect("it returns"), Ok(true));
+    });
+    assert_eq!(calls.take(), [1, 0]);
+    conserved(&engine.shutdown(minute).expect("it drains"));
+}
+
 #[test]
 fn a_paused_key_waits_while_others_go_and_its_flush_is_an_error() {
     let book = Book::new();
@@ -57,6 +140,33 @@ fn a_paused_key_waits_while_others_go_and_its_flush_is_an_error() {
 }
 
 #[test]
+fn what_goes_since_it_was_resumed_says_so() {
+    let calls = Book::new();
+    let notes = calls.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        notes.note((numbers(&hand), hand.trigger()));
+        hand.settle_each(|op| Verdict::Done(op.n))
+    });
+    let (mut engine, mut producer) = stepped(acting(act));
+    engine.pause(&1).expect("there are queues");
+    producer.push(Op::new(1, 1)).expect("room");
+    producer.push(Op::new(2, 2)).expect("room");
+    engine.settle();
+    engine.resume(&1).expect("there are queues");
+    engine.settle();
+    assert_eq!(calls.take(), [(vec![1], Trigger::Resume)], "the other key was not paused");
+    // In a step everything is paused.
+    assert!(engine.step());
+    assert_eq!(calls.take(), [(vec![2], Trigger::Step)]);
+    producer.push(Op::new(3, 3)).expect("room");
+    engine.settle();
+    engine.resume_all().expect("there are queues");
+    engine.settle();
+    assert_eq!(calls.take(), [(vec![3], Trigger::Resume)]);
+    assert_eq!(at_rest(engine).triggers[Trigger::Resume.index()], 2);
+}
+
+#[test]
 fn a_flush_is_complete_when_what_came_before_is_settled_and_cuts_no_backoff() {
     let act = handling(|hand: Hand<'_, Op>| {
         let first = hand.attempt(0) == 1;
@@ -72,32 +182,6 @@ fn a_flush_is_complete_when_what_came_before_is_settled_and_cuts_no_backoff() {
     run_out(&mut engine);
     assert_eq!(flushing.outcome(), Some(Ok(())));
     at_rest(engine);
-}
-
-#[test]
-fn what_an_observer_hears_adds_up_to_the_snapshot() {
-    let book = Book::new();
-    let notes = book.clone();
-    let act = handling(|hand: Hand<'_, Op>| {
-        hand.settle_each(|op| match op.n % 5 {
-            0 => Verdict::Retry("again"),
-            1 => Verdict::Failed("bad"),
-            _ => Verdict::Done(0),
-        })
-    });
-    let observer = move |event: &BatchEvent| notes.note(*event);
-    let (mut engine, mut producer) = stepped(acting(act).retry(punctual(2)).observer(observer));
-    for n in 0..100 {
-        producer.push(Op::new(n as u64 % 7, n)).expect("room");
-    }
-    run_out(&mut engine);
-    let last = at_rest(engine);
-    let events = book.take();
-    let sum = |part: fn(&BatchEvent) -> usize| events.iter().map(part).sum::<usize>() as u64;
-    assert_eq!(events.len() as u64, last.batches);
-    assert_eq!(sum(|event| event.done), last.done);
-    assert_eq!(sum(|event| event.failed), last.failed + last.dead);
-    assert_eq!(sum(|event| event.retried), last.retries);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What ends, pauses and stops says so to whoever waits.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use engine::{AfterPanic, Failure, FlushError, Retry, Settled, Sizing, Verdict};
+use engine::{AfterPanic, Failure, FlushError, Settled, Sizing, Verdict};
 
 use crate::scene::{
     ABSORBS, ENTITIES, Hand, Op, acting, at_rest, handling, panic_quietly, run_out, stepped,
@@ -61,35 +61,6 @@ fn a_pause_ends_the_flushes_that_would_wait_for_it() {
     assert_eq!(flushing.outcome(), Some(Err(FlushError::Paused)));
     engine.resume(&1).expect("there are queues");
     at_rest(engine);
-}
-
-#[test]
-fn flushes_that_nobody_waits_for_any_more_cost_nothing() {
-    let hour = Duration::from_secs(3_600);
-    let act = handling(|hand: Hand<'_, Op>| {
-        hand.settle_each(|op| if op.n == 0 { Verdict::Retry("later") } else { Verdict::Done(op.n) })
-    });
-    let retry = Retry { attempts: 2, first: hour, longest: hour, jitter: 0.0, seed: 0 };
-    let builder = acting(act).retry(retry).sizing(Sizing::Single).lane_items(8_192);
-    let engine = builder.start().expect("the settings are right");
-    let mut producer = engine.producer().expect("a lane is free");
-    let mut time = || {
-        let begun = Instant::now();
-        for _ in 0..8_000 {
-            producer.push(Op::new(2, 1)).expect("there is room");
-        }
-        engine.flush(&2, Duration::from_secs(60)).expect("nothing holds it");
-        begun.elapsed()
-    };
-    let before = time();
-    engine.producer().expect("a lane is free").push(Op::new(1, 0)).expect("there is room");
-    for _ in 0..20_000 {
-        assert!(engine.flush_all(Duration::ZERO).is_err(), "a backoff is not cut short");
-    }
-    let after = time();
-    engine.shutdown(Duration::from_secs(5)).expect("it drains");
-    // Each of them looked at for each item took 50 times as long.
-    assert!(after < before * 10 + Duration::from_millis(100), "{before:?} and {after:?}");
 }
 
 #[test]

@@ -125,33 +125,3 @@ fn follow_ups_that_there_is_no_memory_for_come_back() {
     assert!(!refused.take().is_empty(), "there is memory for 73");
     at_rest(engine);
 }
-
-#[test]
-fn many_batches_of_one_key_taken_along_cost_no_walk_through_all_that_waits() {
-    let time = |items: i64| {
-        let act = handling(|hand: Hand<'_, Op>| {
-            let (settled, detached) = hand.detach().expect("there is a credit");
-            detached.settle_each(|op| Verdict::Done(op.n));
-            settled
-        });
-        let builder = acting(act)
-            .sizing(Sizing::Fixed(4))
-            .in_flight_max(2)
-            .open_items(40_000)
-            .held_items_max(40_000)
-            .lane_items(32_768)
-            .drain_items(32_768);
-        let (mut engine, mut producer) = stepped(builder);
-        for n in 0..items {
-            producer.try_push(Op::new(1, n)).expect("there is room");
-        }
-        let begun = std::time::Instant::now();
-        run_out(&mut engine);
-        let took = begun.elapsed();
-        at_rest(engine);
-        took
-    };
-    // With a walk, 16 times as many took 256 times as long.
-    let (few, many) = (time(2_000), time(32_000));
-    assert!(many < few * 64 + Duration::from_millis(100), "{few:?} and {many:?}");
-}

@@ -4,20 +4,25 @@
 //! items of one producer and one domain are taken up in order, across retries, detached batches and
 //! follow-ups; nothing is taken up that is paused, has expired, backs off, or is away; attempts are counted;
 //! batches are of one key, no larger and no heavier than they may be; and whoever waits for an item is told
-//! what became of it. Where batches are decided as one, nobody fails for what another has done.
+//! what became of it. Where batches are decided as one, nobody fails for what another has done. What an
+//! observer hears adds up to what the snapshot says.
 
+mod heard;
 mod job;
 mod ledger;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::testing::Stepped;
 use engine::{
-    AfterPanic, Engine, Nanos, Order, Patience, Producer, PushError, Retry, Shards, Sizing, Ticket,
+    AfterPanic, BatchEvent, Engine, Nanos, Order, Patience, Producer, PushError, Retry, Shards,
+    Sizing, Ticket,
 };
 
 use crate::dice::Dice;
 use crate::seeded::Seeded;
+use heard::Heard;
 use job::{ABSORBS, Away, Doer, ENTITIES, EXPIRES, Job, LEDGER, WEIGHS};
 use ledger::{Final, Ledger, Terms};
 
@@ -41,6 +46,7 @@ struct Run<const CAN: u8> {
     producers: Vec<Entrance<CAN>>,
     tickets: Vec<(u64, Ticket<u64, &'static str>)>,
     away: Away<CAN>,
+    heard: Arc<Mutex<Heard>>,
     keys: u64,
     /// There is room for all of them.
     ample: bool,
@@ -96,6 +102,11 @@ impl<const CAN: u8> Run<CAN> {
         let (keys, open_keys) = (dice.one_of(&[1, 3, 12]), dice.one_of(&[2, 64]));
         let isolates = dice.once_in(2);
         let taken = away.clone();
+        let heard = Arc::<Mutex<Heard>>::default();
+        let ears = Arc::clone(&heard);
+        let observer = move |event: &BatchEvent| {
+            ears.lock().expect("one thread").hear(event);
+        };
         let builder = Engine::builder(move |_| Doer { away: taken.clone(), isolates })
             .shards(Shards::Count(1 + dice.below(2) as usize))
             .lanes(lanes)
@@ -116,6 +127,7 @@ impl<const CAN: u8> Run<CAN> {
             .in_flight_max(in_flight_max)
             .in_flight_for(in_flight_for)
             .isolate_poisoned(isolates)
+            .observer(observer)
             .open_keys(open_keys)
             .open_items(dice.one_of(&[1, 30, 1_000]))
             .after_panic(dice.one_of(&[AfterPanic::Rebuild, AfterPanic::Keep]));
@@ -139,6 +151,7 @@ impl<const CAN: u8> Run<CAN> {
             producers,
             tickets: Vec::new(),
             away,
+            heard,
             keys,
             ample: open_keys as u64 > keys,
             retries,
@@ -345,6 +358,8 @@ impl<const CAN: u8> Run<CAN> {
         self.engine.turn();
         told(|ledger| ledger.taken_up = 0);
         self.engine.step();
+        // Every shard has its turn, and finds itself paused.
+        self.engine.turn();
         told(|ledger| assert!(ledger.taken_up <= 1, "a step handles one item"));
         if self.dice.once_in(2) {
             self.resume_all();
@@ -355,6 +370,7 @@ impl<const CAN: u8> Run<CAN> {
         self.turn();
         let snapshot = self.engine.snapshot();
         told(|ledger| ledger.check(&snapshot));
+        self.heard.lock().expect("it adds up").check(&snapshot);
         self.hear();
     }
 
@@ -389,8 +405,9 @@ impl<const CAN: u8> Run<CAN> {
             away.into_iter().for_each(|taken| self.give_back(taken));
         }
         self.hear();
-        let Self { engine, tickets, steps, .. } = self;
+        let Self { engine, tickets, heard, steps, .. } = self;
         let last = engine.shutdown();
+        heard.lock().expect("it adds up").check(&last);
         assert!(tickets.is_empty(), "nobody is left waiting");
         told(|ledger| ledger.check_end(&last));
         steps
