@@ -1,10 +1,10 @@
 //! The close race on rings that begin in the middle, fill and wrap, and pushes after it.
 
-use crate::watch::{Count, Item};
+use crate::watch::{Count, Item, Nap};
 use crate::{explore, list};
 use loom::thread;
-use ringbuf::{Lane, LanesConfig, PushError, ShardLanes, ring};
-use std::task::Waker;
+use ringbuf::{Lane, LanesConfig, PushError, ReplyPool, ShardLanes, ring};
+use std::task::{Poll, Waker};
 
 list![
     single_pushes_into_a_ring_that_fills,
@@ -14,6 +14,7 @@ list![
     lane_runs_over_the_end_of_the_ring,
     marked_pushes_into_rings_that_fill,
     marks_alone_into_a_ring_that_fills,
+    a_push_to_two_shards_beside_their_close_is_answered_or_given_back,
 ];
 
 /// What one producer was told about the items that it pushed, by number.
@@ -261,5 +262,57 @@ fn marks_alone_into_a_ring_that_fills() {
         assert!(shard.is_drained());
         let accepted = pusher.join().unwrap();
         assert_eq!(taken, [&[0], &accepted[..]].concat());
+    });
+}
+
+/// One item to two shards, each with somebody who waits for its answer: what was taken is answered; with
+/// what was not its answer goes, and whoever waits hears that there is none.
+fn a_push_to_two_shards_beside_their_close_is_answered_or_given_back() {
+    explore(1, || {
+        let config = LanesConfig { shards: 2, lanes: 1, capacity: 1, marks: 1 };
+        let (lanes, mut shards) = ringbuf::lanes(config, |_| Waker::noop().clone());
+        let (mut lane, pool) = (lanes.claim().unwrap(), ReplyPool::new(2));
+        let asked = [pool.open().unwrap(), pool.open().unwrap()];
+        let pusher = thread::spawn(move || {
+            let mut taken = Vec::new();
+            let mut replies = Vec::new();
+            for (shard, (answer, reply)) in asked.into_iter().enumerate() {
+                match lane.try_push_marked(shard, shard, answer, || 0) {
+                    Ok(()) => taken.push(shard),
+                    Err(PushError::Closed((item, answer))) => {
+                        assert_eq!(item, shard, "another item goes back");
+                        drop(answer);
+                    }
+                    Err(PushError::Full(_)) => panic!("there was room"),
+                }
+                replies.push(reply);
+            }
+            let answers: Vec<Option<usize>> = replies
+                .into_iter()
+                .map(|mut reply| {
+                    let nap = Nap::default();
+                    loop {
+                        if let Poll::Ready(answer) = reply.poll(&nap.waker()) {
+                            return answer;
+                        }
+                        nap.sleep(); // for good, should an answer be lost
+                    }
+                })
+                .collect();
+            for (shard, answer) in answers.into_iter().enumerate() {
+                assert_eq!(answer, taken.contains(&shard).then_some(shard));
+            }
+        });
+        for shard in &mut shards {
+            shard.close();
+            let mut drain = shard.run(0, 9);
+            while !drain.is_empty() {
+                let answer = drain.take_mark();
+                let item = drain.next().unwrap();
+                answer.expect("an item without its mark").answer(item);
+            }
+        }
+        pusher.join().unwrap();
+        assert_eq!(pool.free(), 2, "a slot is lost");
     });
 }

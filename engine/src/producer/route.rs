@@ -138,6 +138,10 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
             }
             self.wait_for_room(shard, legs, legs);
         }
-        Ok(())
+        // One may have closed long ago, or while another was waited for, and have room for all that.
+        match shards.iter().flatten().any(|shard| self.lane.is_closed(*shard)) {
+            true => Err(PushError::Closed(())),
+            false => Ok(()),
+        }
     }
 }

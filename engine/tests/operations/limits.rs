@@ -110,3 +110,56 @@ fn what_waits_behind_a_backoff_expires_in_its_time() {
     let last = at_rest(engine);
     assert_eq!((last.done, last.failed, last.expired), (2, 1, 1));
 }
+
+#[test]
+fn what_is_away_or_backs_off_counts_for_its_keys_limit() {
+    let (away, gone) = (Book::new(), Book::new());
+    let (taken, left) = (away.clone(), gone.clone());
+    let act = handling(move |hand: Hand<'_, Op>| {
+        left.note(numbers(&hand));
+        if hand.items()[0].n < 10 {
+            let (settled, detached) = hand.detach().expect("there is a credit");
+            taken.note(detached);
+            return settled;
+        }
+        let first = hand.attempt(0) == 1;
+        hand.settle_each(|op| {
+            if op.n == 20 && first { Verdict::Retry("again") } else { Verdict::Done(op.n) }
+        })
+    });
+    let builder = acting(act).key_items_max(3).in_flight_max(1).replies_max(16).retry(punctual(2));
+    let (mut engine, mut producer) = stepped(builder);
+    let said = |ticket: engine::Ticket<i64, &'static str>| ticket.wait_for(Duration::ZERO).ok();
+    let mut call = |n| producer.call(Op::new(1, n)).expect("there is room");
+
+    let out = [call(1), call(2)];
+    engine.settle();
+    assert_eq!((gone.take(), engine.snapshot().in_flight), (vec![vec![1, 2]], 2));
+    let (fits, over) = (call(11), [call(12), call(13)]);
+    engine.settle();
+    for ticket in over {
+        assert_eq!(said(ticket), Some(Err(Failure::KeyFull)), "two are away, and one waits");
+    }
+    for detached in away.take() {
+        detached.settle_each(|op| Verdict::Done(op.n));
+    }
+    run_out(&mut engine);
+    assert_eq!(out.map(said), [Some(Ok(1)), Some(Ok(2))]);
+    assert_eq!(said(fits), Some(Ok(11)));
+
+    let backs_off = [call(20), call(21)];
+    engine.settle();
+    let (fits, over) = (call(22), call(23));
+    engine.settle();
+    assert_eq!(said(over), Some(Err(Failure::KeyFull)), "one backs off, two wait behind it");
+    run_out(&mut engine);
+    assert_eq!(backs_off.map(said), [Some(Ok(20)), Some(Ok(21))]);
+    assert_eq!(said(fits), Some(Ok(22)));
+
+    // All of that has made room again.
+    let three = [call(31), call(32), call(33)];
+    run_out(&mut engine);
+    assert_eq!(three.map(said), [Some(Ok(31)), Some(Ok(32)), Some(Ok(33))]);
+    let last = at_rest(engine);
+    assert_eq!((last.key_full, last.failed, last.done), (3, 3, 9));
+}

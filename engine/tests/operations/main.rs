@@ -12,6 +12,7 @@ mod hurries;
 mod isolation;
 mod limits;
 mod merge;
+mod names;
 mod observers;
 mod pauses;
 mod places;

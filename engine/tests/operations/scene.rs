@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use engine::testing::Stepped;
 use engine::{
-    Batch, Builder, Engine, EngineProducer, Group, Handler, Item, Patience, Retry, Settled, Sizing,
-    Snapshot, Tiers,
+    Batch, Builder, Engine, EngineProducer, Group, Handler, Item, Patience, Retry, Settled,
+    ShardBy, Sizing, Snapshot, Tiers,
 };
 
 /// What an [`Op`] type can do: its flags.
@@ -16,6 +16,8 @@ pub(crate) const EXPIRES: u8 = 1;
 pub(crate) const ENTITIES: u8 = 2;
 pub(crate) const WEIGHS: u8 = 4;
 pub(crate) const ABSORBS: u8 = 8;
+/// The key says which shard: odd keys go to the odd ones.
+pub(crate) const PLACED: u8 = 16;
 
 /// An [`Op`] of this number refuses to be absorbed.
 pub(crate) const ALONE: i64 = -50;
@@ -57,9 +59,14 @@ impl<const CAN: u8> Item for Op<CAN> {
     const ENTITIES: bool = CAN & ENTITIES != 0;
     const WEIGHS: bool = CAN & WEIGHS != 0;
     const ABSORBS: bool = CAN & ABSORBS != 0;
+    const SHARD_BY: ShardBy = if CAN & PLACED != 0 { ShardBy::Function } else { ShardBy::Hash };
 
     fn key(&self) -> u64 {
         self.key
+    }
+
+    fn shard(key: &u64, _shards: usize) -> usize {
+        *key as usize
     }
 
     fn patience(&self) -> Patience {

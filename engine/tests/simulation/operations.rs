@@ -3,9 +3,10 @@
 //! What the ledger holds against it after each step: every accepted item is settled once, and dropped once;
 //! items of one producer and one domain are taken up in order, across retries, detached batches and
 //! follow-ups; nothing is taken up that is paused, has expired, backs off, or is away; attempts are counted;
-//! batches are of one key, no larger and no heavier than they may be; and whoever waits for an item is told
-//! what became of it. Where batches are decided as one, nobody fails for what another has done. What an
-//! observer hears adds up to what the snapshot says.
+//! batches are of one key, no larger and no heavier than they may be; no two items bear one name; whoever
+//! waits for an item is told what became of it, and those tried too often are dead letters. Where batches are
+//! decided as one, nobody fails for what another has done. What an observer hears adds up to what the snapshot
+//! says.
 
 mod heard;
 mod job;
@@ -16,8 +17,8 @@ use std::time::Duration;
 
 use engine::testing::Stepped;
 use engine::{
-    AfterPanic, BatchEvent, Engine, Nanos, Order, Patience, Producer, PushError, Retry, Shards,
-    Sizing, Ticket,
+    AfterPanic, BatchEvent, DeadLetter, Engine, Nanos, Order, Patience, Producer, PushError, Retry,
+    Shards, Sizing, Ticket, Tickets,
 };
 
 use crate::dice::Dice;
@@ -45,6 +46,7 @@ struct Run<const CAN: u8> {
     engine: Stepped<Doer<CAN>, Seeded>,
     producers: Vec<Entrance<CAN>>,
     tickets: Vec<(u64, Ticket<u64, &'static str>)>,
+    routes: Vec<(Vec<u64>, Tickets<u64, &'static str>)>,
     away: Away<CAN>,
     heard: Arc<Mutex<Heard>>,
     keys: u64,
@@ -130,7 +132,10 @@ impl<const CAN: u8> Run<CAN> {
             .observer(observer)
             .open_keys(open_keys)
             .open_items(dice.one_of(&[1, 30, 1_000]))
-            .after_panic(dice.one_of(&[AfterPanic::Rebuild, AfterPanic::Keep]));
+            .after_panic(dice.one_of(&[AfterPanic::Rebuild, AfterPanic::Keep]))
+            .dead_letters(|letter: DeadLetter<'_, Job<CAN>, &'static str>| {
+                job::judged(|ledger| ledger.bury(letter.item.id, letter.id, letter.attempts));
+            });
         let engine = Stepped::new(builder.hasher(Seeded(seed))).expect("the settings are allowed");
         told(|ledger| {
             ledger.begin(Terms {
@@ -150,6 +155,7 @@ impl<const CAN: u8> Run<CAN> {
             engine,
             producers,
             tickets: Vec::new(),
+            routes: Vec::new(),
             away,
             heard,
             keys,
@@ -175,7 +181,7 @@ impl<const CAN: u8> Run<CAN> {
 
     fn step(&mut self) {
         self.steps += 1;
-        match self.dice.below(24) {
+        match self.dice.below(26) {
             0..=7 => self.push(false),
             8..=10 => self.push(true),
             11..=13 => self.turn(),
@@ -187,6 +193,8 @@ impl<const CAN: u8> Run<CAN> {
             20 => self.flush(),
             21 => self.cancel(),
             22 => self.bring_back(),
+            23 => self.route(),
+            24 => self.claim_again(),
             _ => self.step_once(),
         }
         if self.steps.is_multiple_of(16) {
@@ -253,6 +261,41 @@ impl<const CAN: u8> Run<CAN> {
         }
     }
 
+    /// To several keys, all or none.
+    fn route(&mut self) {
+        let legs: Vec<_> = (0..1 + self.dice.below(4)).map(|_| self.job()).collect();
+        let about = |job: &Job<CAN>| {
+            let lives = job.lives.map(Nanos::from);
+            (job.id, job.key, job.domain(), lives, job.end != Final::Done)
+        };
+        let accepted: Vec<_> = legs.iter().map(about).collect();
+        let ids: Vec<_> = accepted.iter().map(|leg| leg.0).collect();
+        let way = self.dice.below(self.producers.len() as u64);
+        match self.producers[way as usize].try_route(legs) {
+            Ok(tickets) => {
+                for (id, key, domain, lives, is_bad) in accepted {
+                    told(|ledger| ledger.accept(id, way, key, domain, lives, is_bad));
+                }
+                self.routes.push((ids, tickets));
+            }
+            Err(error) => {
+                let full = matches!(error.cause, PushError::Full(()) | PushError::NoReplySlot(()));
+                assert!(full, "{error:?}");
+                assert!(error.legs.iter().map(|leg| leg.id).eq(ids), "all come back");
+            }
+        }
+    }
+
+    /// A producer goes, and the next has its lane, whatever still lies in it.
+    fn claim_again(&mut self) {
+        let at = self.dice.below(self.producers.len() as u64) as usize;
+        let lane = self.producers[at].lane();
+        drop(self.producers.remove(at));
+        let next = self.engine.producer().expect("a lane is free");
+        assert_eq!(next.lane(), lane, "the one that is free");
+        self.producers.insert(at, next);
+    }
+
     fn note_time(&mut self) {
         let now = self.engine.now();
         told(|ledger| ledger.begin_turn(now));
@@ -269,6 +312,7 @@ impl<const CAN: u8> Run<CAN> {
         self.engine.settle();
         let next = self.engine.next_deadline();
         assert!(next.is_none_or(|next| next > self.engine.now()), "nothing is overdue");
+        told(|ledger| ledger.check_backoffs(next));
     }
 
     /// To the next deadline, or by chance.
@@ -319,10 +363,13 @@ impl<const CAN: u8> Run<CAN> {
     fn cancel(&mut self) {
         if !self.tickets.is_empty() {
             let at = self.dice.below(self.tickets.len() as u64) as usize;
-            let (_, ticket) = self.tickets.swap_remove(at);
             match self.dice.once_in(2) {
-                true => ticket.cancel(),
-                false => drop(ticket),
+                true => {
+                    let (id, ticket) = &self.tickets[at];
+                    ticket.cancel();
+                    told(|ledger| ledger.cancel(*id));
+                }
+                false => drop(self.tickets.swap_remove(at)),
             }
         }
     }
@@ -382,6 +429,16 @@ impl<const CAN: u8> Run<CAN> {
                 Err(ticket) => self.tickets.push((id, ticket)),
             }
         }
+        for (ids, tickets) in std::mem::take(&mut self.routes) {
+            match tickets.wait_for(Duration::ZERO) {
+                Ok(outcomes) => {
+                    for (id, outcome) in ids.into_iter().zip(outcomes) {
+                        told(|ledger| ledger.answered(id, outcome));
+                    }
+                }
+                Err(tickets) => self.routes.push((ids, tickets)),
+            }
+        }
     }
 
     fn end(mut self) -> u64 {
@@ -405,10 +462,10 @@ impl<const CAN: u8> Run<CAN> {
             away.into_iter().for_each(|taken| self.give_back(taken));
         }
         self.hear();
-        let Self { engine, tickets, heard, steps, .. } = self;
+        let Self { engine, tickets, routes, heard, steps, .. } = self;
         let last = engine.shutdown();
         heard.lock().expect("it adds up").check(&last);
-        assert!(tickets.is_empty(), "nobody is left waiting");
+        assert!(tickets.is_empty() && routes.is_empty(), "nobody is left waiting");
         told(|ledger| ledger.check_end(&last));
         steps
     }

@@ -119,7 +119,7 @@ thread_local! {
 
 /// Holds something against the ledger in the midst of the engine, which would catch a panic and go on: the
 /// run itself fails when it next [looks](Ledger::check).
-fn judged(judge: impl FnOnce(&mut Ledger)) {
+pub(crate) fn judged(judge: impl FnOnce(&mut Ledger)) {
     let held = catch_unwind(AssertUnwindSafe(|| LEDGER.with_borrow_mut(judge)));
     if held.is_err() {
         LEDGER.with_borrow_mut(|ledger| ledger.broken = true);
@@ -151,7 +151,8 @@ impl<const CAN: u8> Handler for Doer<CAN> {
 
     fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
         let (items, trigger) = (batch.items(), batch.trigger());
-        judged(|ledger| ledger.call(items, trigger));
+        let names: Vec<_> = (0..batch.len()).filter_map(|at| batch.id(at)).collect();
+        judged(|ledger| ledger.call(items, &names, trigger));
         let attempts: Vec<u32> = (0..batch.len()).map(|at| batch.attempt(at)).collect();
         let batch = if items.iter().any(|job| job.leaves) {
             match batch.detach() {

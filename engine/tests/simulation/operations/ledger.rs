@@ -1,8 +1,9 @@
 //! What is known of every item of an engine with operations, and what must hold of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
 
-use engine::{Failure, Nanos, Retry, Snapshot, Trigger};
+use engine::{Failure, ItemId, Nanos, Retry, Snapshot, Trigger};
 
 use super::job::{AS_ONE, GONE, Job, NOBODY};
 
@@ -50,6 +51,14 @@ struct Entry {
     gone: bool,
     /// It is to fail, or to panic.
     is_bad: bool,
+    /// The engine's name for it, once a handler has seen it.
+    name: Option<ItemId>,
+    /// It backs off until then at the latest.
+    not_after: Nanos,
+    /// Whoever waits for it has said that it need not be handled.
+    cancelled: bool,
+    /// The hook of dead letters was given it.
+    buried: bool,
 }
 
 /// The promises that hold for the run's settings.
@@ -76,6 +85,8 @@ pub(crate) struct Ledger {
     /// Pushed since the last turn.
     unseen: Vec<u64>,
     entries: HashMap<u64, Entry>,
+    /// Every name that the engine has given, and whose it is.
+    names: HashMap<ItemId, u64>,
     ids: u64,
     /// By way and domain: what was accepted and is not through yet, oldest first.
     ways: BTreeMap<(u64, u64), VecDeque<u64>>,
@@ -91,6 +102,9 @@ pub(crate) struct Ledger {
     /// Something did not hold; what, was printed.
     pub(crate) broken: bool,
 }
+
+/// What a backoff may take longer, for a `longest` of up to a quarter of a second.
+const RETRY_TICK: Duration = Duration::from_millis(1);
 
 /// The way of follow-ups.
 const BY_HANDLERS: u64 = u64::MAX;
@@ -142,6 +156,7 @@ impl Ledger {
         let (pushed, expires) = (self.now, Nanos::MAX);
         let (attempts, not_before) = (0, Nanos::ZERO);
         let (state, gone, is_bad) = (State::Waits, false, false);
+        let (name, not_after, cancelled, buried) = (None, Nanos::ZERO, false, false);
         let entry = Entry {
             way,
             key,
@@ -154,6 +169,10 @@ impl Ledger {
             state,
             gone,
             is_bad,
+            name,
+            not_after,
+            cancelled,
+            buried,
         };
         assert!(self.entries.insert(id, entry).is_none(), "identities are new");
     }
@@ -195,7 +214,12 @@ impl Ledger {
     }
 
     /// A handler is called with a batch.
-    pub(crate) fn call<const CAN: u8>(&mut self, items: &[Job<CAN>], trigger: Trigger) {
+    pub(crate) fn call<const CAN: u8>(
+        &mut self,
+        items: &[Job<CAN>],
+        names: &[ItemId],
+        trigger: Trigger,
+    ) {
         self.look_who_is_gone();
         let Terms { largest, weight_max, short, .. } = self.terms();
         assert!(!items.is_empty() && items.len() <= largest, "{} items", items.len());
@@ -204,8 +228,13 @@ impl Ledger {
         assert!(items.len() == 1 || weight <= weight_max, "{weight} of {weight_max}: {items:?}");
         let steps = trigger == Trigger::Step;
         assert!(steps || !self.paused.contains(&items[0].key), "it is paused: {items:?}");
-        for job in items {
+        assert_eq!(names.len(), items.len(), "each has a name");
+        for (job, name) in items.iter().zip(names) {
             let now = self.now;
+            let whose = *self.names.entry(*name).or_insert(job.id);
+            assert_eq!(whose, job.id, "{name} is another's name");
+            let was = self.entry(job.id).name.replace(*name);
+            assert!(was.is_none_or(|was| was == *name), "{job:?} was {was:?} and is {name}");
             let entry = self.entry(job.id);
             assert!(matches!(entry.state, State::Waits | State::Tried), "{job:?} {entry:?}");
             assert!(!entry.gone, "it was dropped: {job:?}");
@@ -279,6 +308,39 @@ impl Ledger {
         let wait = Nanos::from(retry.ceiling(entry.attempts));
         let shortest = (wait.as_nanos() as f64 * (1.0 - retry.jitter)) as u64;
         entry.not_before = now.saturating_add(Nanos::from_nanos(shortest.saturating_sub(1)));
+        entry.not_after = now.saturating_add(wait).saturating_add(Nanos::from(RETRY_TICK));
+    }
+
+    /// Nothing is left to do until `next`: whoever backs off is waited for no longer than it may.
+    pub(crate) fn check_backoffs(&mut self, next: Option<Nanos>) {
+        if self.closed {
+            // Backoffs are cut short, and are no deadlines any more.
+            return;
+        }
+        self.look_who_is_gone();
+        let (now, next) = (self.now, next.unwrap_or(Nanos::MAX));
+        for (id, entry) in &self.entries {
+            // From `not_before` on it may be ready, and wait for something else.
+            let backs_off = entry.state == State::Tried && !entry.gone && entry.not_before > now;
+            assert!(!backs_off || next <= entry.not_after, "#{id} {entry:?}: next is {next}");
+        }
+    }
+
+    /// Whoever waits for an item has said that it need not be handled.
+    pub(crate) fn cancel(&mut self, id: u64) {
+        self.entry(id).cancelled = true;
+    }
+
+    /// The hook was given an item that is tried no more.
+    pub(crate) fn bury(&mut self, id: u64, name: ItemId, attempts: u32) {
+        let closed = self.closed;
+        let most = self.terms().retry.attempts;
+        let entry = self.entry(id);
+        assert!(!entry.buried && !entry.gone, "#{id} is buried twice: {entry:?}");
+        assert_eq!((entry.name, entry.attempts), (Some(name), attempts), "#{id}");
+        assert!(attempts == most || closed, "#{id} has attempts left: {entry:?}");
+        assert_eq!(entry.state, State::Decided(Final::Fail), "#{id}");
+        entry.buried = true;
     }
 
     /// An item comes to its end.
@@ -316,14 +378,15 @@ impl Ledger {
                 right && state == State::Decided(Final::Done)
             }
             Err(Failure::Handler(_)) => state == State::Decided(Final::Fail) || told_apart,
-            Err(Failure::Dead(_)) => state == State::Decided(Final::Fail) && entry.attempts > 0,
+            Err(Failure::Dead(_)) => entry.buried,
             Err(Failure::Panicked) => state == State::Decided(Final::Panic) || told_apart,
             Err(Failure::Expired) => {
                 entry.lives.is_some_and(|lives| entry.pushed.saturating_add(lives) <= now)
             }
-            Err(Failure::Cancelled | Failure::KeyFull) => {
-                matches!(state, State::Waits | State::Tried)
+            Err(Failure::Cancelled) => {
+                entry.cancelled && matches!(state, State::Waits | State::Tried)
             }
+            Err(Failure::KeyFull) => state == State::Waits,
             Err(Failure::TimedOut) => {
                 state == State::Lost || matches!(state, State::Away(end) if end <= now)
             }
@@ -364,6 +427,12 @@ impl Ledger {
         };
         let done = self.entries.values().filter(|entry| with(entry)).count() as u64;
         assert_eq!(last.done, done, "{last}");
+        let buried = |entry: &Entry| match entry.state {
+            State::Absorbed(by) => self.entries[&self.root(by)].buried,
+            _ => entry.buried,
+        };
+        let dead = self.entries.values().filter(|entry| buried(entry)).count() as u64;
+        assert_eq!(last.dead, dead, "{last}");
     }
 
     /// Who stands for an item that was folded into another.
