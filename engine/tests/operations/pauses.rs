@@ -5,7 +5,8 @@ use std::time::Duration;
 use engine::{BatchEvent, FlushError, Shards, Verdict};
 
 use crate::scene::{
-    Book, Hand, Op, acting, at_rest, conserved, handling, numbers, punctual, run_out, stepped,
+    Book, ENTITIES, Hand, Op, acting, at_rest, conserved, handling, numbers, punctual, run_out,
+    stepped,
 };
 
 #[test]
@@ -53,6 +54,39 @@ fn a_paused_key_waits_while_others_go_and_its_flush_is_an_error() {
     engine.resume(&1).expect("there are queues");
     engine.settle();
     assert_eq!(book.take(), [[1, 3, 5]], "it goes at once");
+    at_rest(engine);
+}
+
+#[test]
+fn what_a_paused_key_holds_up_of_an_entity_stops_its_own_lane_alone() {
+    type Act = Op<ENTITIES>;
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Act>| {
+        notes.note(numbers(&hand));
+        hand.settle_each(|op| Verdict::Done(op.n))
+    });
+    let (mut engine, mut producer) = stepped(acting(act).held_items_max(8).open_items(64));
+    let mut other = engine.producer().expect("a lane is free");
+    engine.pause(&1).expect("there are queues");
+    engine.settle();
+    producer.push(Act::new(1, 0).of(7)).expect("room");
+    for n in 1..=100 {
+        producer.push(Act::new(2, n).of(7)).expect("room");
+    }
+    run_out(&mut engine);
+    let now = engine.snapshot();
+    assert_eq!(
+        (now.held + now.open, now.in_lanes),
+        (8, 93),
+        "one is paused, seven behind it: {now}"
+    );
+    other.push(Act::new(3, 1_000).of(8)).expect("room");
+    run_out(&mut engine);
+    assert_eq!(book.take(), [[1_000]], "nothing holds it");
+    engine.resume(&1).expect("there are queues");
+    run_out(&mut engine);
+    assert!(book.take().into_iter().flatten().eq(0..=100), "nothing is lost, and order stands");
     at_rest(engine);
 }
 
