@@ -49,12 +49,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     /// A waiting node goes for good, and whoever it held up need not wait for it any more.
     pub(super) fn withdraw(&mut self, at: At) -> Node<T, R, E> {
+        let ordered = self.operations.ordered && self.operations.retry.attempts > 1;
+        let held = ordered && self.backoffs.is_armed(at);
         let node = self.take(at);
-        let domain = &mut self.domains[node.domain];
-        let held = domain.backs_off == at;
-        if held {
-            domain.backs_off = NOWHERE;
-        }
+        self.domains[node.domain].backing_off -= u32::from(held);
         if held || T::ENTITIES {
             self.release(node.domain, Trigger::Retry);
         }
