@@ -61,7 +61,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// Moves the first batch of a key out of its queue. `None` if all of it failed on the way.
     pub(super) fn form(&mut self, key: At, most: u32) -> Option<Formed<T>> {
         let Some(mut block) = self.spare.take() else { unreachable!("one batch at a time") };
-        self.tray.begin();
+        self.tray.begin(self.keys[key].hash);
         self.slips.clear();
         let mut most = most;
         let (mut trigger, mut weight, mut complete) = (None, 0_u64, false);
@@ -153,6 +153,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             origin: slip.origin,
             attempt,
             holds: self.operations.ordered && !is_last,
+            is_last,
             depth: slip.depth,
             domain: slip.domain,
         }
