@@ -208,7 +208,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     }
 
     /// The item that may absorb another of its key: the last that waits there, if no handler has seen it
-    /// and nobody waits for it; with entities, only if it is the last of the same entity too.
+    /// nobody waits for it, and its time is not up; with entities, only if it is the last of the same entity too.
     fn last_that_absorbs(&self, key: At, item: &T, domain: u64) -> Option<At> {
         let last = if T::ENTITIES {
             self.domains[self.domains.find(domain)?].tail
@@ -216,7 +216,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.keys[key].tail
         };
         let node = self.nodes.get(last)?;
-        let may = node.key == key && !node.slip.seen.ever() && node.slip.answer.is_none();
+        let slip = &node.slip;
+        let lives = slip.expires > self.now;
+        let may = node.key == key && lives && !slip.seen.ever() && slip.answer.is_none();
         // Two keys may have one hash.
         (may && node.item.key() == item.key()).then_some(last)
     }
