@@ -15,6 +15,7 @@ use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crossbeam_channel::bounded;
 use ringbuf::SeqlockWriter;
 
 pub(crate) use self::core::{Core, Ends, TakenIn};
@@ -355,7 +356,7 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
         }
         // What was asked for before is heard before.
         self.obey();
-        self.core.operate(Operation::PauseAll, Vec::new);
+        self.core.operate(Operation::PauseAll(bounded(1).0), Vec::new);
         self.turn(now);
         if self.phase != Phase::Running {
             return false;

@@ -80,12 +80,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
     }
 
     /// Nothing is handed over from now on.
-    pub(crate) fn pause_all(&mut self) {
-        if !self.draining {
-            self.paused = true;
-            self.recount_all();
-            self.give_up_flushes(|_| true);
+    pub(crate) fn pause_all(&mut self) -> Result<(), ControlError> {
+        if self.draining {
+            return Err(ControlError::Closed);
         }
+        self.paused = true;
+        self.recount_all();
+        self.give_up_flushes(|_| true);
+        Ok(())
     }
 
     /// Everything goes on, keys that were paused by themselves too.
@@ -141,9 +143,11 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
-    /// Flushes that nobody waits for any more.
+    /// Flushes whose time is up.
     pub(super) fn forget_flushes(&mut self) {
-        self.flushes.retain(|flush| self.now < flush.deadline);
+        for flush in self.flushes.extract_if(.., |flush| flush.deadline <= self.now) {
+            let _ = flush.done.send(Err(FlushError::TimedOut));
+        }
     }
 
     /// The lanes are drained so far.

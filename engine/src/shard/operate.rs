@@ -9,7 +9,7 @@ use crate::queues::FlushAsked;
 pub(crate) enum Operation {
     Pause(u64, Sender<Result<(), ControlError>>),
     Resume(u64),
-    PauseAll,
+    PauseAll(Sender<Result<(), ControlError>>),
     ResumeAll,
     /// A key, or everything.
     Flush(FlushAsked),
@@ -21,13 +21,13 @@ impl Operation {
     pub(crate) fn refuse(self) {
         // Nobody listens any more to some of these: they gave up waiting.
         match self {
-            Self::Pause(_, reply) => {
+            Self::Pause(_, reply) | Self::PauseAll(reply) => {
                 let _ = reply.send(Err(ControlError::NoQueues));
             }
             Self::Flush(asked) => {
                 let _ = asked.done.send(Err(FlushError::NoQueues));
             }
-            Self::Resume(_) | Self::PauseAll | Self::ResumeAll => {}
+            Self::Resume(_) | Self::ResumeAll => {}
             Self::Step(reply) => {
                 let _ = reply.send(false);
             }

@@ -119,7 +119,9 @@ impl<H: Handler> Core<H> for Queued<H> {
                 let _ = reply.send(self.pause(hash));
             }
             Operation::Resume(hash) => self.resume(hash),
-            Operation::PauseAll => self.pause_all(),
+            Operation::PauseAll(reply) => {
+                let _ = reply.send(self.pause_all());
+            }
             Operation::ResumeAll => self.resume_all(),
             Operation::Flush(asked) => self.begin_flush(asked, tails()),
             // The shard itself sees to it.
