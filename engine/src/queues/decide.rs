@@ -56,7 +56,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
     }
 
     fn seal_urgent(&mut self) {
-        while let Some(key) = self.urgent.pop() {
+        // In the order of arrival.
+        let mut urgent = std::mem::take(&mut self.urgent);
+        for key in urgent.drain(..) {
             let record = &mut self.keys[key];
             record.hurried = false;
             if let Some(trigger) = record.urgent.take() {
@@ -64,6 +66,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             }
             self.keys.forget_if_idle(key);
         }
+        self.urgent = urgent;
     }
 
     /// Looks at a bounded number of keys: what is overdue must not wait for a walk through all of them.
