@@ -4,7 +4,6 @@ use super::Queues;
 use crate::item::Item;
 use crate::limits::SWEEP_MOST;
 use crate::nanos::Nanos;
-use crate::table::NOWHERE;
 use crate::verdict::Trigger;
 
 impl<T: Item, R, E> Queues<T, R, E> {
@@ -37,7 +36,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.seal_oldest();
         }
         self.forget_flushes();
-        self.hand_overs = self.ready.len();
+        self.hand_overs = self.ready_batches;
     }
 
     /// Whether the next turn has work left over from this one, whatever arrives.
@@ -72,11 +71,11 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// Looks at a bounded number of keys: what is overdue must not wait for a walk through all of them.
     fn seal_swept(&mut self, trigger: Trigger) {
         for _ in 0..SWEEP_MOST {
-            if self.first_opened == NOWHERE {
+            let Some(first) = self.opened.first() else {
                 self.sweep = None;
                 return;
-            }
-            self.seal(self.first_opened, trigger);
+            };
+            self.seal(first, trigger);
         }
     }
 

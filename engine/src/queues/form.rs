@@ -32,7 +32,7 @@ pub(super) struct Formed<T> {
 impl<T: Item, R, E> Queues<T, R, E> {
     /// Whether a batch is to be handed over, in this turn or the next.
     pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty() && self.has_credit()
+        self.ready.first().is_some() && self.has_credit()
     }
 
     /// Whether a batch is to be handed over in this turn. What comes back, and what follows up, has to wait
@@ -47,14 +47,11 @@ impl<T: Item, R, E> Queues<T, R, E> {
             return None;
         }
         loop {
-            let key = self.ready.pop_front()?;
-            let record = &mut self.keys[key];
-            record.queued -= 1;
-            let goes = record.batches > 0 && !record.paused && !self.paused;
-            if goes && (T::ENTITIES || !self.is_key_held(key)) {
+            let key = self.ready.first()?;
+            self.leave_line(key);
+            if self.may_go(key) {
                 return Some(key);
             }
-            self.keys.forget_if_idle(key);
         }
     }
 

@@ -45,7 +45,7 @@ fn follow_ups_count_only_if_their_item_is_done() {
             match op.n {
                 0 => Verdict::Failed("bad"),
                 1 => Verdict::Retry("again"),
-                2 => crate::scene::panic_quietly(),
+                2 => panic_quietly(),
                 _ => Verdict::Done(0),
             }
         })
