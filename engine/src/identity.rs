@@ -66,6 +66,8 @@ pub(crate) struct Standing {
     pub(crate) attempt: u32,
     /// A `Retry` holds up its domain.
     pub(crate) holds: bool,
+    /// It is not tried again.
+    pub(crate) is_last: bool,
     pub(crate) depth: u16,
     pub(crate) domain: u64,
 }

@@ -32,13 +32,75 @@ pub(crate) struct KeyQueue {
     /// The open batch goes at the end of this drain, and why.
     pub(crate) urgent: Option<Trigger>,
     pub(crate) paused: bool,
-    /// How often it stands in the queue of ready keys: once for each sealed batch, unless it must wait.
-    pub(crate) queued: u32,
+    /// It stands in the line of ready keys: only with a sealed batch.
+    pub(crate) queued: bool,
     /// It stands among the urgent.
     pub(crate) hurried: bool,
-    /// Neighbours in the list of keys with an open batch.
-    pub(crate) opened_before: At,
-    pub(crate) opened_after: At,
+    /// Its neighbours in the lists of keys.
+    neighbours: [Neighbours; 2],
+}
+
+/// Beside a key in a list of keys.
+#[derive(Clone, Copy, Debug)]
+struct Neighbours {
+    before: At,
+    after: At,
+}
+
+impl Neighbours {
+    const NONE: Self = Self { before: NOWHERE, after: NOWHERE };
+}
+
+/// The list of keys with an open batch, and that of keys with sealed batches that may go.
+pub(crate) type OpenedKeys = KeyList<0>;
+pub(crate) type ReadyKeys = KeyList<1>;
+
+/// A list of keys that runs through their records: a key stands in it once, and leaves it from wherever
+/// it stands.
+#[derive(Debug)]
+pub(crate) struct KeyList<const NTH: usize> {
+    first: At,
+    last: At,
+}
+
+impl<const NTH: usize> KeyList<NTH> {
+    pub(crate) const EMPTY: Self = Self { first: NOWHERE, last: NOWHERE };
+
+    pub(crate) fn first(&self) -> Option<At> {
+        (self.first != NOWHERE).then_some(self.first)
+    }
+
+    pub(crate) fn push_back(&mut self, keys: &mut Table<KeyQueue>, key: At) {
+        let before = std::mem::replace(&mut self.last, key);
+        keys[key].neighbours[NTH] = Neighbours { before, after: NOWHERE };
+        match before {
+            NOWHERE => self.first = key,
+            before => keys[before].neighbours[NTH].after = key,
+        }
+    }
+
+    pub(crate) fn push_front(&mut self, keys: &mut Table<KeyQueue>, key: At) {
+        let after = std::mem::replace(&mut self.first, key);
+        keys[key].neighbours[NTH] = Neighbours { before: NOWHERE, after };
+        match after {
+            NOWHERE => self.last = key,
+            after => keys[after].neighbours[NTH].before = key,
+        }
+    }
+
+    /// Takes out a key that stands here.
+    pub(crate) fn remove(&mut self, keys: &mut Table<KeyQueue>, key: At) {
+        let Neighbours { before, after } =
+            std::mem::replace(&mut keys[key].neighbours[NTH], Neighbours::NONE);
+        match before {
+            NOWHERE => self.first = after,
+            before => keys[before].neighbours[NTH].after = after,
+        }
+        match after {
+            NOWHERE => self.last = before,
+            after => keys[after].neighbours[NTH].before = before,
+        }
+    }
 }
 
 impl KeyQueue {
@@ -59,16 +121,15 @@ impl KeyQueue {
             deadline: Nanos::MAX,
             urgent: None,
             paused: false,
-            queued: 0,
+            queued: false,
             hurried: false,
-            opened_before: NOWHERE,
-            opened_after: NOWHERE,
+            neighbours: [Neighbours::NONE; 2],
         }
     }
 
     /// Nothing speaks of it any more.
     fn is_idle(&self) -> bool {
-        self.items == 0 && self.queued == 0 && !(self.paused || self.hurried)
+        self.items == 0 && !(self.queued || self.paused || self.hurried)
     }
 }
 

@@ -43,7 +43,7 @@ use crate::arena::{Arena, Block};
 use crate::dead_letters::DeadLetters;
 use crate::flight::{Boarding, Cargo, Knock};
 use crate::item::Item;
-use crate::key_queue::KeyQueue;
+use crate::key_queue::{KeyQueue, OpenedKeys, ReadyKeys};
 use crate::nanos::Nanos;
 use crate::operations::{FollowUpLimits, Operations};
 use crate::retry::Backoff;
@@ -90,11 +90,11 @@ pub(crate) struct Queues<T: Item, R, E> {
     nodes: Nodes<T, R, E>,
     keys: Table<KeyQueue>,
     domains: Table<Domain>,
-    /// Keys with sealed batches that may go, by batches.
-    ready: VecDeque<At>,
-    /// The list of keys with an open batch, in the order in which those were opened.
-    first_opened: At,
-    last_opened: At,
+    /// Keys with sealed batches that may go, and how many batches those are.
+    ready: ReadyKeys,
+    ready_batches: usize,
+    /// Keys with an open batch, in the order in which those were opened.
+    opened: OpenedKeys,
     /// Keys whose open batch goes at the end of this drain.
     urgent: Vec<At>,
     /// When open batches must go, by key; when items expire, and when backoffs are over, by node; when
@@ -190,9 +190,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             nodes: Nodes::new(nodes),
             keys: Table::new(open_keys),
             domains: Table::new(domains),
-            ready: VecDeque::with_capacity(nodes),
-            first_opened: NOWHERE,
-            last_opened: NOWHERE,
+            ready: ReadyKeys::EMPTY,
+            ready_batches: 0,
+            opened: OpenedKeys::EMPTY,
             urgent: Vec::with_capacity(open_keys),
             lingers: Wheel::new(open_keys, operations.flush_after, now),
             expiries: Wheel::new(expiring, HORIZON, now),
@@ -244,7 +244,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             nodes: Nodes::<T, R, E>::bytes(nodes) + operations.replies_max * size_of::<At>(),
             keys: Table::<KeyQueue>::bytes(open_keys)
                 + Table::<Domain>::bytes(domains)
-                + (nodes + open_keys) * size_of::<At>()
+                + open_keys * size_of::<At>()
                 + suspicions(operations) * size_of::<Suspicion<E>>(),
             timers: Wheel::bytes(open_keys)
                 + Wheel::bytes(expiring)

@@ -15,7 +15,7 @@ use crate::nanos::Nanos;
 use crate::operations::FollowUpLimits;
 use crate::panics::drop_panics;
 use crate::spot::{Locate, Spot};
-use crate::table::Table;
+use crate::table::{At, Table};
 use crate::verdict::{Trigger, Verdict};
 use crate::verdicts::Verdicts;
 
@@ -43,6 +43,8 @@ pub(crate) struct Emitted<T> {
     pub(crate) spot: Spot,
     pub(crate) weight: u32,
     pub(crate) expires_after: Option<Nanos>,
+    /// No item of its key was here before it.
+    opens: bool,
 }
 
 /// Which follow-ups are taken.
@@ -64,6 +66,11 @@ pub(crate) struct Emitting<T> {
     by: usize,
     depth: u16,
     domain: u64,
+    /// The hash of the batch's key, and how many of its items are settled by their verdicts.
+    hash: u64,
+    settled: u32,
+    /// Panics of dropped ones, not yet counted.
+    pub(crate) drop_panics: u64,
     /// Of the item at hand, not yet committed.
     pending: Vec<Emitted<T>>,
     /// Committed.
@@ -88,6 +95,9 @@ impl<T: Item, R, E> Tray<T, R, E> {
                 by: 0,
                 depth: 0,
                 domain: 0,
+                hash: 0,
+                settled: 0,
+                drop_panics: 0,
                 pending: Vec::with_capacity(follow_ups),
                 emitted: Vec::with_capacity(follow_ups),
             },
@@ -117,6 +127,7 @@ impl<T: Item, R, E> Tray<T, R, E> {
             origin: Origin { shard: 0, lane: 0, seq },
             attempt: 1,
             holds: false,
+            is_last: true,
             depth: 0,
             domain: 0,
         };
@@ -124,8 +135,9 @@ impl<T: Item, R, E> Tray<T, R, E> {
         tray
     }
 
-    /// Lays out a new batch, whose marks follow.
-    pub(crate) fn begin(&mut self) {
+    /// Lays out a new batch of a key, whose marks follow.
+    pub(crate) fn begin(&mut self, hash: u64) {
+        (self.emitting.hash, self.emitting.settled) = (hash, 0);
         self.marks.clear();
         self.stopped.clear();
         self.at_hand = None;
@@ -187,7 +199,9 @@ impl<T: Item, R, E> Tray<T, R, E> {
         self.at_hand = None;
         let mark = self.marks[at];
         let emits = matches!(verdict, Verdict::Done(_)) && !self.emitting.pending.is_empty();
-        let waits = matches!(verdict, Verdict::Retry(_)) && mark.holds;
+        let again = matches!(verdict, Verdict::Retry(_));
+        let waits = again && mark.holds;
+        self.emitting.settled += u32::from(!again || mark.is_last);
         verdicts.set(at, verdict);
         if emits {
             self.emitting.commit();
@@ -207,9 +221,17 @@ impl<T> Emitting<T> {
         self.emitted.append(&mut self.pending);
     }
 
-    /// Drops what the item at hand emitted; says how many of those drops panicked.
-    pub(crate) fn discard(&mut self) -> usize {
-        self.pending.drain(..).map(|emitted| usize::from(drop_panics(emitted.item))).sum()
+    /// Drops what the item at hand emitted.
+    pub(crate) fn discard(&mut self) {
+        for emitted in self.pending.drain(..) {
+            self.drop_panics += u64::from(drop_panics(emitted.item));
+        }
+    }
+
+    /// Items of a key that are here: those of the batch that are settled are not, at any size of batches.
+    fn items_of(&self, key: At) -> usize {
+        let KeyQueue { hash, items, .. } = self.keys[key];
+        (items - if hash == self.hash { self.settled } else { 0 }) as usize
     }
 }
 
@@ -283,18 +305,19 @@ impl<T: Item> FollowUps<'_, T> {
         }
         let same_key = |other: &&Emitted<T>| other.spot.hash == spot.hash;
         let more = emitting.pending.iter().filter(same_key).count();
-        match emitting.keys.find(spot.hash) {
-            Some(key) if emitting.keys[key].items as usize + more >= key_items_max as usize => {
+        let key = emitting.keys.find(spot.hash);
+        let opens = key.is_none() && more == 0;
+        let opened = emitting.pending.iter().filter(|other| other.opens).count();
+        match key {
+            Some(key) if emitting.items_of(key) + more >= key_items_max as usize => {
                 return Err(EmitError::KeyFull(item));
             }
-            None if emitting.keys.room() <= emitting.pending.len() => {
-                return Err(EmitError::NoRoom(item));
-            }
+            None if opens && emitting.keys.room() <= opened => return Err(EmitError::NoRoom(item)),
             _ => {}
         }
         let by = emitting.by;
         let (weight, expires_after) = (weight(&item), expires_after(&item));
-        emitting.pending.push(Emitted { by, item, spot, weight, expires_after });
+        emitting.pending.push(Emitted { by, item, spot, weight, expires_after, opens });
         Ok(())
     }
 }

@@ -188,6 +188,7 @@ impl Wheel {
     ///
     /// If `token` is not below the capacity.
     #[inline]
+    #[cfg(test)]
     pub(crate) fn deadline(&self, token: Token) -> Option<Nanos> {
         let node = self.node(token);
         (node.next != UNARMED).then(|| Nanos::from_nanos(node.deadline_ns))

@@ -22,10 +22,19 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
     ///
     /// # Errors
     ///
-    /// [`ControlError`] says why it is not paused.
+    /// [`ControlError`] says why it is not paused, on any shard.
     pub fn pause(&self, key: &<H::Item as Item>::Key<'_>) -> Result<(), ControlError> {
         let hash = self.entrance.router.hash_key::<H::Item>(key);
-        self.pause_shards(self.shards_of(key, hash), |reply| Operation::Pause(hash, reply))
+        self.refuse_at_home()?;
+        let said = self.ask_all(self.shards_of(key, hash), |reply| Operation::Pause(hash, reply));
+        let outcome = said.iter().try_for_each(|&(_, said)| said);
+        if outcome.is_err() {
+            // Everywhere or nowhere.
+            for (shard, _) in said.iter().filter(|(_, said)| said.is_ok()) {
+                let _ = self.operate(*shard, Operation::Resume(hash));
+            }
+        }
+        outcome
     }
 
     /// Lets a paused key go on; what waits of it goes at once
@@ -40,30 +49,16 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
         self.shards_of(key, hash).try_for_each(|shard| self.operate(shard, Operation::Resume(hash)))
     }
 
-    /// As [`pause`](Self::pause), for all keys: nothing is handed over from when this returns. Waits for
-    /// the handler calls that shards are in.
+    /// As [`pause`](Self::pause), for all keys: nothing is handed over from when this returns. Waits for the
+    /// handler calls that shards are in.
     ///
     /// # Errors
     ///
-    /// [`ControlError`] if a shard does not hear of it; those that did are paused.
+    /// [`ControlError`] if a shard does not hear of it; the others are paused.
     pub fn pause_all(&self) -> Result<(), ControlError> {
-        self.pause_shards(0..self.workers.len(), Operation::PauseAll)
-    }
-
-    /// Asks these shards to pause, all at once, and waits until each has heard of it.
-    fn pause_shards(
-        &self,
-        shards: impl Iterator<Item = usize>,
-        pause: impl Fn(Sender<Result<(), ControlError>>) -> Operation,
-    ) -> Result<(), ControlError> {
         self.refuse_at_home()?;
-        let mut replies = Vec::new();
-        for shard in shards {
-            let (reply, answer) = bounded(1);
-            self.operate(shard, pause(reply))?;
-            replies.push(answer);
-        }
-        replies.iter().try_for_each(|reply| reply.recv().unwrap_or(Err(ControlError::Closed)))
+        let said = self.ask_all(0..self.workers.len(), Operation::PauseAll);
+        said.into_iter().try_for_each(|(_, said)| said)
     }
 
     /// Lets everything go on, also keys that were paused by themselves.
@@ -174,6 +169,21 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
 
     fn refuse_at_home(&self) -> Result<(), ControlError> {
         if self.entrance.home.is_here() { Err(ControlError::WouldDeadlock) } else { Ok(()) }
+    }
+
+    /// Asks shards for the same, all before the first is waited for; what each of them said.
+    fn ask_all(
+        &self,
+        shards: impl Iterator<Item = usize>,
+        operation: impl Fn(Sender<Result<(), ControlError>>) -> Operation,
+    ) -> Vec<(usize, Result<(), ControlError>)> {
+        let ask = |shard| {
+            let (reply, said) = bounded(1);
+            (shard, self.operate(shard, operation(reply)).map(|()| said))
+        };
+        let asked: Vec<_> = shards.map(ask).collect();
+        let hear = |said: Receiver<_>| said.recv().unwrap_or(Err(ControlError::Closed));
+        asked.into_iter().map(|(shard, asked)| (shard, asked.and_then(hear))).collect()
     }
 
     fn operate(&self, shard: usize, operation: Operation) -> Result<(), ControlError> {

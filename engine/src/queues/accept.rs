@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ringbuf::Answer;
 
 use super::Queues;
+use super::domain::Domain;
 use super::node::{Node, Slip, Waits};
 use crate::identity::Origin;
 use crate::item::{Item, Patience, weight};
@@ -20,7 +21,7 @@ pub(crate) enum Taken {
     Yes(Known),
     /// No memory; batches must go first.
     NoRoom,
-    /// As many wait behind what holds its key, or its entity, as may.
+    /// As many wait as may: its key is paused, or something holds up what it would stand behind.
     Held,
 }
 
@@ -55,9 +56,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             return Taken::Yes(known);
         }
         let most = self.operations.held_items_max;
-        let domain = domain.map(|domain| &self.domains[domain]);
         let paused = key.is_some_and(|key| self.keys[key].paused && self.keys[key].items >= most);
-        if paused || domain.is_some_and(|domain| domain.is_held() && domain.waiting >= most) {
+        let full = |&domain: &At| self.domains[domain].waiting >= most;
+        if paused || domain.filter(full).is_some_and(|domain| self.must_wait(domain)) {
             return Taken::Held;
         }
         let no_key = key.is_none() && self.keys.room() == 0;
@@ -67,6 +68,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
             return Taken::NoRoom;
         }
         Taken::Yes(known)
+    }
+
+    /// Whether nothing of a domain may go: it is held, or what comes first of it, and so holds up all of it,
+    /// is of a paused key.
+    fn must_wait(&self, domain: At) -> bool {
+        let Domain { head, .. } = self.domains[domain];
+        let is_paused = |first: &Node<T, R, E>| self.keys[first.key].paused;
+        self.domains[domain].is_held() || self.nodes.get(head).is_some_and(is_paused)
     }
 
     /// A lane waits, since its next item's domain is held and has as many waiting as may.
@@ -199,7 +208,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     }
 
     /// The item that may absorb another of its key: the last that waits there, if no handler has seen it
-    /// and nobody waits for it; with entities, only if it is the last of the same entity too.
+    /// nobody waits for it, and its time is not up; with entities, only if it is the last of the same entity too.
     fn last_that_absorbs(&self, key: At, item: &T, domain: u64) -> Option<At> {
         let last = if T::ENTITIES {
             self.domains[self.domains.find(domain)?].tail
@@ -207,7 +216,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.keys[key].tail
         };
         let node = self.nodes.get(last)?;
-        let may = node.key == key && !node.slip.seen.ever() && node.slip.answer.is_none();
+        let slip = &node.slip;
+        let lives = slip.expires > self.now;
+        let may = node.key == key && lives && !slip.seen.ever() && slip.answer.is_none();
         // Two keys may have one hash.
         (may && node.item.key() == item.key()).then_some(last)
     }

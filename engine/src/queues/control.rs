@@ -143,9 +143,11 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
-    /// Flushes that nobody waits for any more.
+    /// Flushes whose time is up.
     pub(super) fn forget_flushes(&mut self) {
-        self.flushes.retain(|flush| self.now < flush.deadline);
+        for flush in self.flushes.extract_if(.., |flush| flush.deadline <= self.now) {
+            let _ = flush.done.send(Err(FlushError::TimedOut));
+        }
     }
 
     /// The lanes are drained so far.

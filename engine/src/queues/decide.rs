@@ -4,7 +4,6 @@ use super::Queues;
 use crate::item::Item;
 use crate::limits::SWEEP_MOST;
 use crate::nanos::Nanos;
-use crate::table::NOWHERE;
 use crate::verdict::Trigger;
 
 impl<T: Item, R, E> Queues<T, R, E> {
@@ -37,7 +36,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.seal_oldest();
         }
         self.forget_flushes();
-        self.hand_overs = self.ready.len();
+        self.hand_overs = self.ready_batches;
     }
 
     /// Whether the next turn has work left over from this one, whatever arrives.
@@ -56,7 +55,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
     }
 
     fn seal_urgent(&mut self) {
-        while let Some(key) = self.urgent.pop() {
+        // In the order of arrival.
+        let mut urgent = std::mem::take(&mut self.urgent);
+        for key in urgent.drain(..) {
             let record = &mut self.keys[key];
             record.hurried = false;
             if let Some(trigger) = record.urgent.take() {
@@ -64,16 +65,17 @@ impl<T: Item, R, E> Queues<T, R, E> {
             }
             self.keys.forget_if_idle(key);
         }
+        self.urgent = urgent;
     }
 
     /// Looks at a bounded number of keys: what is overdue must not wait for a walk through all of them.
     fn seal_swept(&mut self, trigger: Trigger) {
         for _ in 0..SWEEP_MOST {
-            if self.first_opened == NOWHERE {
+            let Some(first) = self.opened.first() else {
                 self.sweep = None;
                 return;
-            }
-            self.seal(self.first_opened, trigger);
+            };
+            self.seal(first, trigger);
         }
     }
 

@@ -22,8 +22,8 @@ pub(crate) struct Domain {
     pub(crate) behind: u32,
     /// Items in the hands of detached batches.
     pub(crate) in_flight: u32,
-    /// The node whose backoff must be over first.
-    pub(crate) backs_off: At,
+    /// Items that back off: each has a timer of its own, and all must be over.
+    pub(crate) backing_off: u32,
     /// When one of those behind must be handed over, and so all before it; and why one of them goes at once.
     pub(crate) due: Nanos,
     pub(crate) urgent: Option<Trigger>,
@@ -44,7 +44,7 @@ impl Domain {
             waiting: 0,
             behind: 0,
             in_flight: 0,
-            backs_off: NOWHERE,
+            backing_off: 0,
             due: Nanos::MAX,
             urgent: None,
         }
@@ -52,7 +52,7 @@ impl Domain {
 
     /// Whether its items must wait for something else than their turn.
     pub(crate) fn is_held(&self) -> bool {
-        self.in_flight > 0 || self.backs_off != NOWHERE
+        self.in_flight > 0 || self.backing_off > 0
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Formed<T> {
 impl<T: Item, R, E> Queues<T, R, E> {
     /// Whether a batch is to be handed over, in this turn or the next.
     pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty() && self.has_credit()
+        self.ready.first().is_some() && self.has_credit()
     }
 
     /// Whether a batch is to be handed over in this turn. What comes back, and what follows up, has to wait
@@ -47,21 +47,18 @@ impl<T: Item, R, E> Queues<T, R, E> {
             return None;
         }
         loop {
-            let key = self.ready.pop_front()?;
-            let record = &mut self.keys[key];
-            record.queued -= 1;
-            let goes = record.batches > 0 && !record.paused && !self.paused;
-            if goes && (T::ENTITIES || !self.is_key_held(key)) {
+            let key = self.ready.first()?;
+            self.leave_line(key);
+            if self.may_go(key) {
                 return Some(key);
             }
-            self.keys.forget_if_idle(key);
         }
     }
 
     /// Moves the first batch of a key out of its queue. `None` if all of it failed on the way.
     pub(super) fn form(&mut self, key: At, most: u32) -> Option<Formed<T>> {
         let Some(mut block) = self.spare.take() else { unreachable!("one batch at a time") };
-        self.tray.begin();
+        self.tray.begin(self.keys[key].hash);
         self.slips.clear();
         let mut most = most;
         let (mut trigger, mut weight, mut complete) = (None, 0_u64, false);
@@ -153,6 +150,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             origin: slip.origin,
             attempt,
             holds: self.operations.ordered && !is_last,
+            is_last,
             depth: slip.depth,
             domain: slip.domain,
         }

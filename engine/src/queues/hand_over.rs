@@ -95,7 +95,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let stage = desk.stage();
         std::mem::swap(&mut self.tray.emitting.keys, &mut self.keys);
         self.tally.counters.in_handler -= units;
-        self.tally.counters.drop_panics += self.tray.emitting.discard() as u64;
+        self.tray.emitting.discard();
+        self.tally.counters.drop_panics += std::mem::take(&mut self.tray.emitting.drop_panics);
 
         let (mut away, mut came) = (None, Came::default());
         if stage.is_away() {

@@ -3,19 +3,14 @@
 use super::Queues;
 use crate::item::Item;
 use crate::nanos::Nanos;
-use crate::table::{At, NOWHERE};
+use crate::table::At;
 use crate::verdict::Trigger;
 
 impl<T: Item, R, E> Queues<T, R, E> {
     /// The domain of a node waits until that node's backoff is over.
-    pub(super) fn hold_for_backoff(&mut self, at: At, mut until: Nanos) {
+    pub(super) fn hold_for_backoff(&mut self, at: At, until: Nanos) {
         let domain = self.nodes[at].domain;
-        // Of several, the one that comes first waits for all of them.
-        let other = std::mem::replace(&mut self.domains[domain].backs_off, at);
-        if other != NOWHERE {
-            until = until.max(self.backoffs.deadline(other).unwrap_or(until));
-            self.backoffs.cancel(other);
-        }
+        self.domains[domain].backing_off += 1;
         self.backoffs.arm_not_before(at, until);
         self.held(domain);
     }
@@ -54,11 +49,11 @@ impl<T: Item, R, E> Queues<T, R, E> {
     pub(super) fn end_backoff(&mut self, at: At) {
         let Some(node) = self.nodes.get(at) else { unreachable!("its timer goes with the node") };
         let (domain, key) = (node.domain, node.key);
-        if self.domains[domain].backs_off == at {
-            self.domains[domain].backs_off = NOWHERE;
+        if self.operations.ordered {
+            self.domains[domain].backing_off -= 1;
             self.release(domain, Trigger::Retry);
-        } else if !self.nodes[at].listed {
-            // By itself, since order is waived.
+        } else {
+            // By itself.
             self.enqueue(at);
             self.seal(key, Trigger::Retry);
         }

@@ -49,12 +49,10 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     /// A waiting node goes for good, and whoever it held up need not wait for it any more.
     pub(super) fn withdraw(&mut self, at: At) -> Node<T, R, E> {
+        let ordered = self.operations.ordered && self.operations.retry.attempts > 1;
+        let held = ordered && self.backoffs.is_armed(at);
         let node = self.take(at);
-        let domain = &mut self.domains[node.domain];
-        let held = domain.backs_off == at;
-        if held {
-            domain.backs_off = NOWHERE;
-        }
+        self.domains[node.domain].backing_off -= u32::from(held);
         if held || T::ENTITIES {
             self.release(node.domain, Trigger::Retry);
         }
@@ -86,11 +84,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             record.open_weight = 0;
             record.deadline = Nanos::MAX;
             self.tally.counters.open_batches += 1;
-            record.opened_before = self.last_opened;
-            match std::mem::replace(&mut self.last_opened, key) {
-                NOWHERE => self.first_opened = key,
-                last => self.keys[last].opened_after = key,
-            }
+            self.opened.push_back(&mut self.keys, key);
         }
         let record = &mut self.keys[key];
         record.open += 1;
@@ -135,6 +129,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let first = std::mem::replace(&mut record.head, at);
         let epoch = record.epoch.wrapping_sub(1);
         record.batches += u32::from(cut.is_some());
+        self.ready_batches += usize::from(cut.is_some() && record.queued);
         if first == NOWHERE {
             record.tail = at;
         } else {
@@ -177,7 +172,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             if before != NOWHERE && self.nodes[before].cut.is_none() {
                 self.nodes[before].cut = Some(trigger);
             } else {
-                self.keys[key].batches -= 1;
+                self.lose_batch(key);
             }
         } else if epoch == self.keys[key].epoch {
             let record = &mut self.keys[key];
@@ -195,16 +190,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         record.epoch = record.epoch.wrapping_add(1);
         record.deadline = Nanos::MAX;
         record.urgent = None;
-        let before = std::mem::replace(&mut record.opened_before, NOWHERE);
-        let after = std::mem::replace(&mut record.opened_after, NOWHERE);
-        match before {
-            NOWHERE => self.first_opened = after,
-            before => self.keys[before].opened_after = after,
-        }
-        match after {
-            NOWHERE => self.last_opened = before,
-            after => self.keys[after].opened_before = before,
-        }
+        self.opened.remove(&mut self.keys, key);
         self.lingers.cancel(key);
         self.tally.counters.open_batches -= 1;
     }
@@ -218,6 +204,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let last = record.tail;
         record.open = 0;
         record.batches += 1;
+        self.ready_batches += usize::from(record.queued);
         let units = std::mem::take(&mut record.open_units);
         record.sealed_units += units;
         if !record.held {
@@ -229,27 +216,52 @@ impl<T: Item, R, E> Queues<T, R, E> {
         self.queue(key);
     }
 
-    /// A key stands in line for its next sealed batch, unless it must wait: at most once for each of them.
-    /// After that batch it does so again; where the first holds up the others, that would be in vain now.
+    /// A key stands in line with its sealed batches, if it has any, unless it must wait. After the first of
+    /// them it does so again, behind the others.
     pub(super) fn queue(&mut self, key: At) {
-        if self.must_queue(key) {
-            self.keys[key].queued += 1;
-            self.ready.push_back(key);
+        if !self.keys[key].queued && self.may_go(key) {
+            self.ready.push_back(&mut self.keys, key);
+            self.enter_line(key);
         }
     }
 
     /// As [`queue`](Self::queue), in front: for what comes back.
     pub(super) fn queue_first(&mut self, key: At) {
-        if self.must_queue(key) {
-            self.keys[key].queued += 1;
-            self.ready.push_front(key);
+        if self.may_go(key) {
+            self.leave_line(key);
+            self.ready.push_front(&mut self.keys, key);
+            self.enter_line(key);
         }
     }
 
-    fn must_queue(&self, key: At) -> bool {
+    fn enter_line(&mut self, key: At) {
+        self.keys[key].queued = true;
+        self.ready_batches += self.keys[key].batches as usize;
+    }
+
+    pub(super) fn leave_line(&mut self, key: At) {
+        if std::mem::replace(&mut self.keys[key].queued, false) {
+            self.ready_batches -= self.keys[key].batches as usize;
+            self.ready.remove(&mut self.keys, key);
+        }
+    }
+
+    /// A sealed batch has gone, or all of its items have. Without one a key is not in line, or it would
+    /// keep its place here until there is a credit.
+    fn lose_batch(&mut self, key: At) {
+        if self.keys[key].batches == 1 {
+            self.leave_line(key);
+        }
+        let record = &mut self.keys[key];
+        record.batches -= 1;
+        self.ready_batches -= usize::from(record.queued);
+    }
+
+    /// Whether a key has a sealed batch that may be handed over.
+    pub(super) fn may_go(&self, key: At) -> bool {
         let record = &self.keys[key];
         let waits = record.paused || self.paused || (!T::ENTITIES && self.is_key_held(key));
-        record.queued < record.batches && !waits
+        record.batches > 0 && !waits
     }
 
     /// Whether what waits for a key must wait for something else: where keys are domains.

@@ -204,3 +204,70 @@ fn calls_retries_merges_follow_ups_and_batches_taken_along_allocate_nothing_afte
 fn with_entities_they_allocate_nothing_either() {
     everything_together_allocates_nothing::<true>();
 }
+
+/// An item that may expire.
+struct Brief(u64, Option<Duration>);
+
+impl Item for Brief {
+    type Key<'a> = u64;
+    const EXPIRES: bool = true;
+
+    fn key(&self) -> u64 {
+        self.0
+    }
+
+    fn expires_after(&self) -> Option<Duration> {
+        self.1
+    }
+}
+
+type BriefsAway = Arc<Mutex<Vec<Detached<Brief, (), ()>>>>;
+
+/// Takes every batch along.
+struct Leaves(BriefsAway);
+
+impl Handler for Leaves {
+    type Item = Brief;
+    type Reply = ();
+    type Error = ();
+
+    fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+        let (settled, detached) = batch.detach().unwrap_or_else(|_| panic!("a credit is free"));
+        self.0.lock().expect("nobody panics").push(detached);
+        settled
+    }
+}
+
+#[test]
+fn what_expires_while_all_credits_are_out_takes_no_memory() {
+    let away = BriefsAway::default();
+    let all = Arc::clone(&away);
+    let builder = Engine::builder(move |_| Leaves(Arc::clone(&all)))
+        .shards(Shards::Count(1))
+        .pin(false)
+        .lanes(1)
+        .handle_lanes(0)
+        .lane_items(256)
+        .open_keys(64)
+        .open_items(256)
+        .sizing(Sizing::Single)
+        .in_flight_max(1)
+        .in_flight_for(Duration::from_secs(3_600));
+    let mut engine = Stepped::new(builder).expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    producer.try_push(Brief(0, None)).unwrap_or_else(|_| panic!("room"));
+    engine.settle();
+    let mut round = |key| {
+        for _ in 0..200 {
+            let item = Brief(key, Some(Duration::from_millis(5)));
+            producer.try_push(item).unwrap_or_else(|_| panic!("room"));
+        }
+        engine.settle();
+        engine.advance(Duration::from_millis(50));
+        engine.settle();
+    };
+    round(1);
+    let taken = allocations(|| (2..20).for_each(|key| round(key)));
+    away.lock().expect("nobody panics").clear();
+    assert_eq!(taken, 0, "all memory was taken at the start");
+}

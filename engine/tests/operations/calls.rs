@@ -327,3 +327,19 @@ fn a_plain_thread_waits_for_a_ticket_with_and_without_a_limit() {
     assert_eq!(ticket.wait(), Err(Failure::Cancelled));
     conserved(&engine.shutdown(Duration::from_secs(30)).expect("it ends"));
 }
+
+#[test]
+fn calls_of_one_drain_are_handed_over_in_the_order_in_which_they_came() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        notes.note(hand.items()[0].n);
+        hand.settle_each(|op| Verdict::Done(op.n))
+    });
+    let (mut engine, mut producer) = stepped(acting(act).replies_max(8));
+    let tickets: Vec<_> =
+        (1..=4).map(|n| producer.call(Op::new(n as u64, n)).expect("a slot is free")).collect();
+    engine.settle();
+    drop(tickets);
+    assert_eq!(book.take(), [1, 2, 3, 4]);
+}

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use engine::testing::Stepped;
 use engine::{
-    Builder, Detached, Engine, EngineProducer, Failure, Handler, PushError, ShutdownError, Verdict,
+    Builder, Detached, Engine, EngineProducer, Failure, Handler, PushError, ShutdownError, Sizing,
+    Verdict,
 };
 
 use crate::scene::{
-    Book, Hand, LINGER, Op, acting, at_rest, conserved, handling, panic_quietly, punctual, stepped,
+    Book, EXPIRES, Hand, LINGER, Op, acting, at_rest, conserved, handling, panic_quietly, punctual,
+    stepped,
 };
 
 type Away = Detached<Op, i64, &'static str>;
@@ -256,4 +258,33 @@ fn a_shutdown_waits_no_longer_than_it_may_for_a_batch_that_stays_away() {
     assert_eq!(ticket.wait(), Err(Failure::Stopped));
     // It has nowhere to go back to, which harms nobody.
     book.take().into_iter().for_each(|batch| batch.settle_each(|op| Verdict::Done(op.n)));
+}
+
+#[test]
+fn keys_of_which_all_has_expired_give_their_places_back_while_all_credits_are_out() {
+    type Act = Op<EXPIRES>;
+    let away: Book<Detached<Act, i64, &'static str>> = Book::new();
+    let all = away.clone();
+    let act = handling(move |hand: Hand<'_, Act>| {
+        let (settled, detached) = hand.detach().expect("a credit is free");
+        all.note(detached);
+        settled
+    });
+    let builder = acting(act).in_flight_max(1).in_flight_for(AWAY).open_keys(4);
+    let (mut engine, mut producer) = stepped(builder.sizing(Sizing::Single));
+    producer.push(Act::new(0, 0)).expect("room");
+    engine.settle();
+    for key in 1..=3 {
+        let brief = Duration::from_millis(5);
+        producer.push(Act::new(key, 1).living(brief)).expect("room");
+    }
+    engine.settle();
+    engine.advance(Duration::from_millis(50));
+    engine.settle();
+    let then = engine.snapshot();
+    assert_eq!((then.expired, then.waiting()), (3, 1), "one is away, nothing else is here");
+    producer.push(Act::new(9, 9)).expect("room");
+    engine.settle();
+    let now = engine.snapshot();
+    assert_eq!((now.in_lanes, now.memory_stops), (0, 0), "of four places one is used: {now}");
 }

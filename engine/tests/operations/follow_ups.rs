@@ -1,9 +1,10 @@
 //! Follow-ups run before everything that waits for their key.
 
-use engine::{EmitError, Item, Order, ShardBy, Shards, Trigger, Verdict};
+use engine::{EmitError, Item, Order, ShardBy, Shards, Sizing, Trigger, Verdict};
 
 use crate::scene::{
-    Book, ENTITIES, Hand, Op, acting, at_rest, handling, numbers, run_out, sizings, stepped,
+    Book, ENTITIES, Hand, Op, acting, at_rest, handling, numbers, panic_quietly, run_out, sizings,
+    stepped,
 };
 
 #[test]
@@ -74,7 +75,7 @@ fn follow_ups_count_only_if_their_item_is_done() {
             match op.n {
                 0 => Verdict::Failed("bad"),
                 1 => Verdict::Retry("again"),
-                2 => crate::scene::panic_quietly(),
+                2 => panic_quietly(),
                 _ => Verdict::Done(0),
             }
         })
@@ -220,4 +221,84 @@ fn what_is_spread_over_shards_follows_up_where_it_is() {
     let last = at_rest(engine);
     assert_eq!((last.done, last.follow_ups, last.failed), (27, 18, 0));
     assert!(last.shards.iter().all(|shard| shard.done == 9), "{last}");
+}
+
+#[test]
+fn whether_a_key_is_full_for_a_follow_up_does_not_follow_from_the_size_of_batches() {
+    let of = |sizing| {
+        let book = Book::new();
+        let notes = book.clone();
+        let act = handling(move |hand: Hand<'_, Op>| {
+            hand.settle_each_with(|op, follow_ups| {
+                if op.n == 3 {
+                    let emitted = follow_ups.emit(Op::new(1, 4));
+                    notes.note(matches!(emitted, Err(EmitError::KeyFull(_))));
+                }
+                Verdict::Done(op.n)
+            })
+        });
+        let builder = acting(act).follow_ups(1, 2).key_items_max(3).sizing(sizing);
+        let (mut engine, mut producer) = stepped(builder);
+        for n in 1..=3 {
+            producer.push(Op::new(1, n)).expect("room");
+        }
+        run_out(&mut engine);
+        (book.take(), engine.snapshot().done)
+    };
+    assert_eq!(of(Sizing::Single), of(Sizing::Fixed(100)), "single and batched are one program");
+}
+
+#[test]
+fn emit_says_that_there_is_no_room_only_where_there_is_none() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        hand.settle_each_with(|op, follow_ups| {
+            if op.n == 1 {
+                follow_ups.emit(Op::new(1, 2)).expect("there is room");
+                notes.note(follow_ups.emit(Op::new(2, 3)).is_ok());
+                notes.note(follow_ups.emit(Op::new(2, 4)).is_ok());
+                let more = follow_ups.emit(Op::new(3, 5));
+                notes.note(!matches!(more, Err(EmitError::NoRoom(_))));
+            }
+            Verdict::Done(op.n)
+        })
+    });
+    let (mut engine, mut producer) = stepped(acting(act).follow_ups(8, 2).open_keys(2));
+    producer.push(Op::new(1, 1)).expect("room");
+    run_out(&mut engine);
+    assert_eq!(book.take(), [true, true, false], "one key is here, there are places for two");
+    at_rest(engine);
+}
+
+struct Bomb {
+    armed: bool,
+}
+
+impl Item for Bomb {
+    type Key<'a> = ();
+
+    fn key(&self) {}
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if self.armed {
+            panic_quietly();
+        }
+    }
+}
+
+#[test]
+fn a_panic_of_the_end_of_a_follow_up_that_is_dropped_is_counted() {
+    let act = handling(|hand: Hand<'_, Bomb>| {
+        hand.settle_each_with(|_, follow_ups| {
+            assert!(follow_ups.emit(Bomb { armed: true }).is_ok());
+            Verdict::Failed("no")
+        })
+    });
+    let (mut engine, mut producer) = stepped(acting(act).follow_ups(2, 2));
+    producer.push(Bomb { armed: false }).unwrap_or_else(|_| panic!("room"));
+    run_out(&mut engine);
+    assert_eq!(engine.snapshot().drop_panics, 1);
 }

@@ -166,3 +166,18 @@ fn with_entities_an_item_is_folded_only_into_the_last_of_its_entity() {
     assert_eq!(done, [1, 2, 4, 6]);
     assert_eq!(at_rest(engine).absorbed, 2);
 }
+
+#[test]
+fn an_item_whose_time_was_up_is_not_brought_back_by_one_that_is_pushed_later() {
+    type Act = Op<{ EXPIRES | ABSORBS }>;
+    let act = handling(|hand: Hand<'_, Act>| hand.settle_each(|op| Verdict::Done(op.n)));
+    let (mut engine, mut producer) = stepped(acting(act).flush_after(Duration::from_secs(1)));
+    let brief = Duration::from_millis(10);
+    producer.push(Act::new(1, 1).living(brief)).expect("room");
+    engine.turn();
+    engine.advance(Duration::from_millis(500));
+    producer.push(Act::new(1, 2)).expect("room");
+    run_out(&mut engine);
+    let last = engine.snapshot();
+    assert_eq!((last.expired, last.done), (1, 1), "{last}");
+}

@@ -1,12 +1,17 @@
 //! Pause, resume, flush, step.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use engine::{FlushError, Item, ShardBy, Shards, Sizing, Trigger, Verdict};
+use engine::{ControlError, Detached, FlushError, Item, ShardBy, Shards, Sizing, Trigger, Verdict};
 
 use crate::scene::{
-    Book, Hand, Op, acting, at_rest, conserved, handling, numbers, punctual, run_out, stepped,
+    Book, ENTITIES, Hand, Op, acting, at_rest, conserved, handling, numbers, punctual, run_out,
+    stepped,
 };
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_step_hands_over_exactly_one_item_in_the_order_of_arrival() {
@@ -167,6 +172,39 @@ fn what_goes_since_it_was_resumed_says_so() {
 }
 
 #[test]
+fn what_a_paused_key_holds_up_of_an_entity_stops_its_own_lane_alone() {
+    type Act = Op<ENTITIES>;
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Act>| {
+        notes.note(numbers(&hand));
+        hand.settle_each(|op| Verdict::Done(op.n))
+    });
+    let (mut engine, mut producer) = stepped(acting(act).held_items_max(8).open_items(64));
+    let mut other = engine.producer().expect("a lane is free");
+    engine.pause(&1).expect("there are queues");
+    engine.settle();
+    producer.push(Act::new(1, 0).of(7)).expect("room");
+    for n in 1..=100 {
+        producer.push(Act::new(2, n).of(7)).expect("room");
+    }
+    run_out(&mut engine);
+    let now = engine.snapshot();
+    assert_eq!(
+        (now.held + now.open, now.in_lanes),
+        (8, 93),
+        "one is paused, seven behind it: {now}"
+    );
+    other.push(Act::new(3, 1_000).of(8)).expect("room");
+    run_out(&mut engine);
+    assert_eq!(book.take(), [[1_000]], "nothing holds it");
+    engine.resume(&1).expect("there are queues");
+    run_out(&mut engine);
+    assert!(book.take().into_iter().flatten().eq(0..=100), "nothing is lost, and order stands");
+    at_rest(engine);
+}
+
+#[test]
 fn a_flush_is_complete_when_what_came_before_is_settled_and_cuts_no_backoff() {
     let act = handling(|hand: Hand<'_, Op>| {
         let first = hand.attempt(0) == 1;
@@ -210,4 +248,121 @@ fn a_running_engine_is_paused_flushed_and_resumed_as_a_whole() {
     let snapshot = engine.snapshot();
     assert_eq!((snapshot.done, snapshot.held), (40, 0), "{snapshot}");
     conserved(&engine.shutdown(minute).expect("it drains"));
+}
+
+#[test]
+fn a_flush_whose_time_is_up_does_not_say_that_the_engine_has_stopped() {
+    let away: Book<Detached<Op, i64, &'static str>> = Book::new();
+    let all = away.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        if hand.items()[0].key != 7 {
+            return hand.settle_each(|op| Verdict::Done(op.n));
+        }
+        let (settled, detached) = hand.detach().expect("a credit is free");
+        all.note(detached);
+        settled
+    });
+    let builder = acting(act).in_flight_max(4).in_flight_for(MINUTE).sizing(Sizing::Single);
+    let engine = builder.start().expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    producer.push(Op::new(7, 0)).expect("room");
+    while away.len() == 0 {
+        std::thread::yield_now();
+    }
+    let stop = AtomicBool::new(false);
+    let said = std::thread::scope(|scope| {
+        let stop = &stop;
+        scope.spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                producer.push(Op::new(1, 1)).expect("room");
+            }
+        });
+        let said: Vec<_> = (0..500).map(|_| engine.flush(&7, Duration::from_micros(200))).collect();
+        stop.store(true, Ordering::Relaxed);
+        said
+    });
+    drop(away.take());
+    let stopped = said.iter().filter(|said| **said == Err(FlushError::Stopped)).count();
+    let timed_out = said.iter().filter(|said| **said == Err(FlushError::TimedOut)).count();
+    assert_eq!((stopped, timed_out), (0, 500));
+}
+
+/// An item that keeps its shard at its lane until it may go on.
+struct Gated {
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    reached: AtomicBool,
+    open: AtomicBool,
+}
+
+impl Item for Gated {
+    type Key<'a> = ();
+
+    fn key(&self) {
+        if std::thread::current().name().is_some_and(|name| name.starts_with("tidegate")) {
+            self.gate.reached.store(true, Ordering::SeqCst);
+            while !self.gate.open.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_handed_over_after_pause_all_has_returned() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Gated>| {
+        notes.note(hand.len());
+        hand.settle_each(|_| Verdict::Done(0))
+    });
+    let engine = acting(act).sizing(Sizing::Single).start().expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    let gate = Arc::new(Gate::default());
+    producer.push(Gated { gate: Arc::clone(&gate) }).unwrap_or_else(|_| panic!("room"));
+    while !gate.reached.load(Ordering::SeqCst) {
+        std::thread::yield_now();
+    }
+    let has_returned = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Whoever waits for the shard needs the gate open; who does not has long returned.
+            for _ in 0..100_000 {
+                if has_returned.load(Ordering::SeqCst) {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            gate.open.store(true, Ordering::SeqCst);
+        });
+        engine.pause_all().expect("there are queues");
+        has_returned.store(true, Ordering::SeqCst);
+    });
+    let handled = book.len();
+    let mut turns = 0;
+    while engine.snapshot().held == 0 && turns < 100 {
+        turns += 1;
+    }
+    assert_eq!((handled, book.len()), (0, 0));
+    engine.resume_all().expect("there are queues");
+    conserved(&engine.shutdown(MINUTE).expect("it drains"));
+}
+
+#[test]
+fn a_key_that_could_not_be_paused_is_paused_nowhere() {
+    type Act = Op<ENTITIES>;
+    let act = handling(|hand: Hand<'_, Act>| hand.settle_each(|op| Verdict::Done(op.n)));
+    let hour = Duration::from_secs(3_600);
+    let builder = acting(act).shards(Shards::Count(2)).open_keys(1).flush_after(hour);
+    let engine = builder.start().expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    producer.push(Act::new(1, 1).of(7)).expect("room");
+    while engine.snapshot().open == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(engine.pause(&99), Err(ControlError::NoRoom));
+    assert_eq!(engine.flush(&99, MINUTE), Ok(()), "it is not paused");
 }

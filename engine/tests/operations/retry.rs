@@ -301,3 +301,29 @@ fn shutdown_cuts_backoffs_to_one_last_attempt() {
     assert_eq!((last.done, last.dead), (2, 1));
     assert_eq!(book.take()[0][0], -1, "the last attempt comes first");
 }
+
+#[test]
+fn the_end_of_one_backoff_does_not_cut_its_neighbours_short() {
+    let book = Book::new();
+    let notes = book.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        notes.note(numbers(&hand));
+        hand.settle_bulk(|_, items, verdicts| {
+            for at in 0..items.len() {
+                verdicts.set(at, Verdict::Retry("later"));
+            }
+        })
+    });
+    let (mut engine, mut producer) = stepped(acting(act).retry(punctual(3)).replies_max(4));
+    let first = producer.call(Op::new(1, 1)).expect("a slot is free");
+    producer.push(Op::new(1, 2)).expect("room");
+    engine.settle();
+    assert_eq!(book.take(), [[1, 2]]);
+    first.cancel();
+    engine.settle();
+    assert!(book.take().is_empty(), "item 2 backs off for 20 ms, and no time has gone by");
+    engine.advance(21 * MS);
+    engine.settle();
+    assert_eq!(book.take(), [[2]], "and no longer");
+    at_rest(engine);
+}
