@@ -28,6 +28,7 @@ use crate::ready::{Ready, ReadyBatch};
 use crate::sizing::{Aim, Sizing};
 use crate::tally::Tally;
 use crate::timers::{ANY, Rung, Timers};
+use crate::tunables::Tunables;
 use crate::verdict::Trigger;
 use crate::verdicts::Verdicts;
 
@@ -35,6 +36,8 @@ use crate::verdicts::Verdicts;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatcherSizes {
     pub(crate) sizing: Sizing,
+    /// Items of the largest batch that there is memory for.
+    pub(crate) largest: u32,
     pub(crate) flush_after: Nanos,
     pub(crate) open_keys: usize,
     pub(crate) open_items: usize,
@@ -74,7 +77,7 @@ pub(crate) struct Batcher<T: Item, R, E> {
 impl<T: Item, R, E> Batcher<T, R, E> {
     /// All memory is taken here.
     pub(crate) fn new(sizes: &BatcherSizes, now: Nanos) -> Self {
-        let largest = sizes.sizing.largest();
+        let largest = sizes.largest;
         Self {
             sizing: sizes.sizing,
             flush_after: sizes.flush_after,
@@ -97,7 +100,7 @@ impl<T: Item, R, E> Batcher<T, R, E> {
 
     /// The heap bytes of [`new`](Self::new), part by part.
     pub(crate) fn bytes(sizes: &BatcherSizes) -> BatcherBytes {
-        let largest = sizes.sizing.largest() as usize;
+        let largest = sizes.largest as usize;
         let urgent = READY_BATCHES * size_of::<Index>();
         let verdicts = Verdicts::<R, E>::bytes(largest);
         BatcherBytes {
@@ -118,6 +121,24 @@ impl<T: Item, R, E> Batcher<T, R, E> {
             self.sweep = self.sweep.or(Some(Trigger::Shallow));
         }
         self.tally.begin_turn(self.now, depth);
+    }
+
+    /// What is opened from the next turn on is sized, and lingers, by these. What is open keeps its target
+    /// and its deadline.
+    #[cold]
+    pub(crate) fn tune(&mut self, tunables: &Tunables) {
+        self.sizing = tunables.sizing;
+        let flush_after = Nanos::from(tunables.flush_after);
+        if flush_after < self.flush_after {
+            self.timers.refine(flush_after);
+            // Timers that ring sooner than those would be out of order for as long as one of them stands.
+            while let Some(rung) = self.timers.unqueue() {
+                if self.is_of_use(rung) {
+                    self.groups.record(rung.index).timer = self.timers.arm(rung.index, rung.at);
+                }
+            }
+        }
+        self.flush_after = flush_after;
     }
 
     /// Publishes the gauges that are not counted along the way.

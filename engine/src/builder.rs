@@ -201,14 +201,23 @@ impl<H: Handler, S> Builder<H, S> {
     /// How long an item may linger for company, counted from its push: 1 µs to 1 h. Default: 10 ms.
     #[must_use]
     pub fn flush_after(mut self, flush_after: Duration) -> Self {
-        self.settings.flush_after = flush_after;
+        self.settings.tunables.flush_after = flush_after;
         self
     }
 
     /// How batches are sized. Default: [`Sizing::Tiers`] with the default table.
     #[must_use]
     pub fn sizing(mut self, sizing: Sizing) -> Self {
-        self.settings.sizing = sizing;
+        self.settings.tunables.sizing = sizing;
+        self
+    }
+
+    /// Items of the largest batch that a later [change](Engine::tune) of the sizing may ask for: 1 to
+    /// 32,768, and not less than the sizing at the start has. Memory is taken for it. Default: what the
+    /// sizing at the start has.
+    #[must_use]
+    pub fn batch_items_max(mut self, items: u32) -> Self {
+        self.settings.batch_items_max = Some(items);
         self
     }
 

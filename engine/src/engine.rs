@@ -1,6 +1,7 @@
 //! A running engine: ways in, snapshot, shutdown.
 
 mod control;
+mod tuning;
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -18,6 +19,7 @@ use crate::router::KeyHasher;
 use crate::shard::Close;
 use crate::snapshot::{Pin, Snapshot};
 use crate::worker::Worker;
+use tuning::Tuning;
 
 /// How long a snapshot waits for shards that are inside their handlers.
 const SNAPSHOT_PATIENCE: Nanos = Nanos::from_nanos(20_000_000);
@@ -28,6 +30,7 @@ const SNAPSHOT_PATIENCE: Nanos = Nanos::from_nanos(20_000_000);
 /// [`drop_within`](crate::Builder::drop_within).
 pub struct Engine<H: Handler, S = KeyHasher> {
     plan: Plan,
+    tuning: Tuning,
     lanes: Lanes<H::Item, H::Reply, H::Error>,
     entrance: Entrance<H::Item, H::Reply, H::Error, S>,
     handle: Option<EngineHandle<H, S>>,
@@ -57,7 +60,8 @@ impl<H: Handler, S: BuildHasher + Clone> Engine<H, S> {
     ) -> Self {
         let claimed: Vec<_> = (0..plan.handle_lanes).map_while(|_| lanes.claim()).collect();
         let handle = (!claimed.is_empty()).then(|| Handle::new(claimed, entrance.clone()));
-        Self { plan, lanes, entrance, handle, workers: Vec::new() }
+        let tuning = Tuning::new(plan.tunables);
+        Self { plan, tuning, lanes, entrance, handle, workers: Vec::new() }
     }
 
     /// A producer, on the lowest lane that is free.
@@ -109,7 +113,7 @@ impl<H: Handler, S> Engine<H, S> {
         &self.entrance
     }
 
-    /// What the engine was made into.
+    /// What the engine was made into. What was tuned since is among its [tunables](Self::tunables).
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan

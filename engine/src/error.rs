@@ -4,6 +4,7 @@ use std::fmt;
 
 use ringbuf::{Closed, PushError as RingError};
 
+use crate::misfit::Misfit;
 use crate::nanos::Nanos;
 use crate::ticket::Tickets;
 
@@ -224,6 +225,34 @@ pub enum ControlError {
     WouldDeadlock,
 }
 
+/// Why nothing of an engine was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TuneError {
+    /// This can't be, or not in this engine.
+    #[error("{field} is {value}; allowed: {allowed}")]
+    Setting {
+        /// The field of [`Tunables`](crate::Tunables).
+        field: &'static str,
+        /// What it was to be.
+        value: String,
+        /// What it may be, and why no more.
+        allowed: String,
+    },
+    /// No shard runs any more.
+    #[error("the engine has closed")]
+    Closed,
+    /// It would have to wait for a shard on that shard's own thread.
+    #[error("a wait on the thread that it would wait for")]
+    WouldDeadlock,
+}
+
+impl From<Misfit> for TuneError {
+    fn from(Misfit { field, value, allowed }: Misfit) -> Self {
+        Self::Setting { field, value, allowed }
+    }
+}
+
 /// Why a flush is not going to be complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -396,6 +425,12 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl From<Misfit> for StartError {
+    fn from(Misfit { field, value, allowed }: Misfit) -> Self {
+        Self::Setting { field, value, allowed }
+    }
 }
 
 /// The items that were left when a shutdown's time was up, by where they were.

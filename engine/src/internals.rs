@@ -102,7 +102,8 @@ impl<H: Handler, S: BuildHasher> Turns<H, S> {
         assert!(limits::FLUSH_AFTER.contains(&flush_after), "{flush_after} is no time to linger");
         assert!(limits::OPEN_KEYS.contains(&open_keys), "{open_keys} open keys");
         assert!(limits::OPEN_ITEMS.contains(&open_items), "{open_items} open items");
-        let sizes = BatcherSizes { sizing, flush_after, open_keys, open_items };
+        let largest = sizing.largest();
+        let sizes = BatcherSizes { sizing, largest, flush_after, open_keys, open_items };
         Self {
             router: Router::new(hasher, 1),
             waiting: Vec::new(),

@@ -27,6 +27,8 @@ pub(crate) struct KeyQueue {
     pub(crate) target: u32,
     /// Counts the batches that were opened.
     pub(crate) epoch: u32,
+    /// How long the items of the open batch linger, unless they have less patience.
+    pub(crate) lingers: Nanos,
     /// When the open batch must go; [`Nanos::MAX`] without one.
     pub(crate) deadline: Nanos,
     /// The open batch goes at the end of this drain, and why.
@@ -118,6 +120,7 @@ impl KeyQueue {
             held: false,
             target: 1,
             epoch: 0,
+            lingers: Nanos::ZERO,
             deadline: Nanos::MAX,
             urgent: None,
             paused: false,

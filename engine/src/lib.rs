@@ -128,6 +128,7 @@ mod key_queue;
 mod lane;
 mod limits;
 mod machine;
+mod misfit;
 mod nanos;
 mod notes;
 mod observer;
@@ -153,6 +154,7 @@ pub mod testing;
 mod ticket;
 mod timers;
 mod tray;
+mod tunables;
 mod verdict;
 mod verdicts;
 mod wheel;
@@ -165,7 +167,7 @@ pub use dead_letters::{DeadLetter, DeadLetters};
 pub use engine::{Engine, EngineHandle, EngineProducer};
 pub use error::{
     CallsError, ControlError, EmitError, FlushError, Left, ProducerError, PushError, RouteError,
-    RunError, ShutdownError, StartError,
+    RunError, ShutdownError, StartError, TuneError,
 };
 pub use flight::Detached;
 pub use grouping::Grouping;
@@ -188,6 +190,7 @@ pub use sizing::{Sizing, Tiers, TiersError};
 pub use snapshot::{Cost, Pin, Snapshot};
 pub use ticket::{Outcomes, Ticket, Tickets};
 pub use tray::FollowUps;
+pub use tunables::Tunables;
 pub use verdict::{Failure, Trigger, Verdict};
 pub use verdicts::Verdicts;
 

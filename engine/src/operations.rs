@@ -38,6 +38,8 @@ pub(crate) struct FollowUpLimits {
 #[derive(Clone, Debug)]
 pub(crate) struct Operations {
     pub(crate) sizing: Sizing,
+    /// Items of the largest batch that there is memory for.
+    pub(crate) largest: u32,
     pub(crate) flush_after: Nanos,
     pub(crate) open_keys: usize,
     pub(crate) open_items: usize,
@@ -57,6 +59,8 @@ pub(crate) struct Operations {
     pub(crate) observed: bool,
     pub(crate) follow_ups: FollowUpLimits,
     pub(crate) in_flight_max: u32,
+    /// As many may be in flight as there is memory for.
+    pub(crate) seats: u32,
     pub(crate) in_flight_for: Nanos,
 }
 

@@ -2,10 +2,10 @@
 
 mod operations;
 mod placement;
+mod tuning;
 mod windows;
 
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ringbuf::{Flags, LanesConfig, ReplyPool};
@@ -18,14 +18,15 @@ use crate::item::Item;
 use crate::lane;
 use crate::limits;
 use crate::machine::Machine;
+use crate::misfit::{Misfit, check, check_time};
 use crate::nanos::Nanos;
 use crate::notes::Notes;
 use crate::operations::{FollowUpLimits, Operations, Order, Oversize};
 use crate::pin::Shards;
 use crate::queues::Queues;
 use crate::retry::Retry;
-use crate::sizing::Sizing;
 use crate::tally::Histograms;
+use crate::tunables::Tunables;
 use crate::verdict::Outcome;
 use crate::windows::{WindowSizes, Windows};
 
@@ -52,8 +53,8 @@ pub(crate) struct Settings {
     pub(crate) lane_items: usize,
     pub(crate) lane_marks: Option<usize>,
     pub(crate) drain_items: usize,
-    pub(crate) flush_after: Duration,
-    pub(crate) sizing: Sizing,
+    pub(crate) tunables: Tunables,
+    pub(crate) batch_items_max: Option<u32>,
     pub(crate) grouping: Grouping,
     pub(crate) open_keys: usize,
     pub(crate) open_items: usize,
@@ -65,14 +66,9 @@ pub(crate) struct Settings {
     pub(crate) replies_max: usize,
     pub(crate) retry: Retry,
     pub(crate) order: Order,
-    pub(crate) held_items_max: u32,
-    pub(crate) key_items_max: Option<u32>,
-    pub(crate) batch_weight_max: Option<u64>,
     pub(crate) oversize: Oversize,
     pub(crate) isolates: bool,
     pub(crate) follow_ups: FollowUpLimits,
-    pub(crate) in_flight_max: u32,
-    pub(crate) in_flight_for: Duration,
 }
 
 impl Default for Settings {
@@ -85,8 +81,8 @@ impl Default for Settings {
             lane_items: 8_192,
             lane_marks: None,
             drain_items: 1_024,
-            flush_after: Duration::from_millis(10),
-            sizing: Sizing::default(),
+            tunables: Tunables::default(),
+            batch_items_max: None,
             grouping: Grouping::default(),
             open_keys: 65_536,
             open_items: 131_072,
@@ -98,14 +94,9 @@ impl Default for Settings {
             replies_max: 0,
             retry: Retry::default(),
             order: Order::default(),
-            held_items_max: 1_024,
-            key_items_max: None,
-            batch_weight_max: None,
             oversize: Oversize::default(),
             isolates: false,
             follow_ups: FollowUpLimits { per_item: 0, depth: 1 },
-            in_flight_max: 0,
-            in_flight_for: Duration::from_secs(30),
         }
     }
 }
@@ -130,7 +121,8 @@ impl Part {
 }
 
 /// What an engine is going to be: shards, cores, lanes, and the bytes of every part. Its memory is
-/// all taken at the start and does not grow. Printed as a table.
+/// all taken at the start and does not grow. Printed as a table. It stays as it was at the start: what was
+/// [tuned](Engine::tune) since is among the engine's [tunables](Engine::tunables).
 ///
 /// ```
 /// # use engine::{Engine, Item};
@@ -159,6 +151,8 @@ pub struct Plan {
     pub(crate) idle: IdleTimes,
     pub(crate) after_panic: AfterPanic,
     pub(crate) drop_within: Nanos,
+    /// As they are at the start.
+    pub(crate) tunables: Tunables,
     idle_reason: String,
     cores_reason: Option<String>,
     parts: Vec<Part>,
@@ -180,13 +174,12 @@ impl Plan {
         check("drain_items", settings.drain_items, &limits::DRAIN_ITEMS)?;
         check("open_keys", settings.open_keys, &limits::OPEN_KEYS)?;
         check("open_items", settings.open_items, &limits::OPEN_ITEMS)?;
-        let flush_after = check_time("flush_after", settings.flush_after, &limits::FLUSH_AFTER)?;
+        settings.tunables.check()?;
+        let flush_after = Nanos::from(settings.tunables.flush_after);
+        let largest = largest(settings)?;
         let drop_within = check_time("drop_within", settings.drop_within, &limits::DROP_WITHIN)?;
-        if let Sizing::Fixed(items) = settings.sizing {
-            check("sizing", items, &limits::BATCH_ITEMS)?;
-        }
-        let operations = operations::parse::<T>(settings, flush_after)?;
-        let windows = windows::parse(settings, flush_after, operations.is_some())?;
+        let operations = operations::parse::<T>(settings, largest)?;
+        let windows = windows::parse(settings, largest, operations.is_some())?;
         let (cores, cores_reason) = placement::place_shards(settings, machine)?;
         let (idle, idle_reason) = placement::choose_idle(settings, cores.len(), machine)?;
         let mut plan = Self {
@@ -197,7 +190,8 @@ impl Plan {
             lane_marks: lane_marks.next_power_of_two(),
             drain_items: settings.drain_items,
             batcher: BatcherSizes {
-                sizing: settings.sizing,
+                sizing: settings.tunables.sizing,
+                largest,
                 flush_after,
                 open_keys: settings.open_keys,
                 open_items: settings.open_items,
@@ -207,6 +201,7 @@ impl Plan {
             idle,
             after_panic: settings.after_panic,
             drop_within,
+            tunables: settings.tunables,
             idle_reason,
             cores_reason,
             parts: Vec::new(),
@@ -218,7 +213,7 @@ impl Plan {
 
     fn measure<T: Item, R, E>(&self) -> Vec<Part> {
         let shards = self.cores.len() as u64;
-        let histograms = Histograms::bytes(self.batcher.sizing.largest());
+        let histograms = Histograms::bytes(self.batcher.largest);
         let lane = lane::bytes::<T, R, E>(self.lanes_config()) + size_of::<Notes>();
         let part = |name, count, bytes: usize| Part { name, count, bytes_each: bytes as u64 };
         let mut parts = vec![part("lanes", shards * self.all_lanes() as u64, lane)];
@@ -329,35 +324,16 @@ impl Plan {
     }
 }
 
-fn setting(
-    field: &'static str,
-    value: impl fmt::Display,
-    allowed: impl fmt::Display,
-) -> StartError {
-    StartError::Setting { field, value: value.to_string(), allowed: allowed.to_string() }
-}
-
-fn check<N: PartialOrd + fmt::Display>(
-    field: &'static str,
-    value: N,
-    range: &RangeInclusive<N>,
-) -> Result<(), StartError> {
-    if range.contains(&value) {
-        return Ok(());
+/// Items of the largest batch that there is to be memory for.
+fn largest(settings: &Settings) -> Result<u32, Misfit> {
+    let sizing = settings.tunables.sizing;
+    let Some(most) = settings.batch_items_max else { return Ok(sizing.largest()) };
+    check("batch_items_max", most, &limits::BATCH_ITEMS)?;
+    if sizing.largest() > most {
+        let allowed = format_args!("up to {most} items (`batch_items_max`)");
+        return Err(Misfit::new("sizing", sizing, allowed));
     }
-    Err(setting(field, value, format_args!("{} to {}", range.start(), range.end())))
-}
-
-fn check_time(
-    field: &'static str,
-    value: Duration,
-    range: &RangeInclusive<Nanos>,
-) -> Result<Nanos, StartError> {
-    let nanos = Nanos::from(value);
-    if range.contains(&nanos) {
-        return Ok(nanos);
-    }
-    Err(setting(field, nanos, format_args!("{} to {}", range.start(), range.end())))
+    Ok(most)
 }
 
 /// `1 thing`, `2 things`.
@@ -443,6 +419,7 @@ fn summary(cores: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sizing::Sizing;
 
     struct Row([u64; 4]);
     impl Item for Row {
@@ -474,14 +451,14 @@ mod tests {
             (refused(|s| s.drain_items = 0), "drain_items is 0; allowed: 1 to 65536"),
             (refused(|s| s.open_keys = 0), "open_keys is 0; allowed: 1 to 67108864"),
             (
-                refused(|s| s.flush_after = Duration::ZERO),
+                refused(|s| s.tunables.flush_after = Duration::ZERO),
                 "flush_after is 0ns; allowed: 1µs to 3600s",
             ),
             (
-                refused(|s| s.flush_after = Duration::from_secs(3_601)),
+                refused(|s| s.tunables.flush_after = Duration::from_secs(3_601)),
                 "flush_after is 3601s; allowed: 1µs to 3600s",
             ),
-            (refused(|s| s.sizing = Sizing::Fixed(0)), "sizing is 0; allowed: 1 to 32768"),
+            (refused(|s| s.tunables.sizing = Sizing::Fixed(0)), "sizing is 0; allowed: 1 to 32768"),
             (
                 refused(|s| s.shards = Shards::Cores(vec![0, 9])),
                 "shards: core 9 is not one that this process may use; those are [0, 1, 2, 3]",

@@ -53,6 +53,7 @@ use crate::table::Table;
 use crate::table::{At, NOWHERE};
 use crate::tally::Tally;
 use crate::tray::{EmitRules, Tray};
+use crate::tunables::Tunables;
 use crate::verdict::Trigger;
 use crate::verdicts::Verdicts;
 use crate::wheel::Wheel;
@@ -84,6 +85,8 @@ pub(crate) struct Surroundings<T, E> {
 pub(crate) struct Queues<T: Item, R, E> {
     operations: Operations,
     now: Nanos,
+    /// Items in the lanes when this turn began, and what it aims at.
+    depth: usize,
     aim: Aim,
     /// The most items of a batch.
     largest: usize,
@@ -185,6 +188,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let longest = Nanos::from(operations.retry.longest);
         Self {
             now,
+            depth: 0,
             aim: operations.sizing.aim(0),
             largest,
             nodes: Nodes::new(nodes),
@@ -268,13 +272,32 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// A turn starts at `now`, with `depth` items in the lanes. Time does not run backwards here.
     pub(crate) fn begin(&mut self, now: Nanos, depth: usize) {
         self.now = self.now.max(now);
-        self.aim = self.operations.sizing.aim(depth);
+        (self.depth, self.aim) = (depth, self.operations.sizing.aim(depth));
         (self.starved, self.stalled) = (false, false);
         self.at_begin = self.places();
         if !self.aim.linger {
             self.sweep = self.sweep.or(Some(Trigger::Shallow));
         }
         self.tally.begin_turn(self.now, depth);
+    }
+
+    /// What holds from now on. What is open keeps its target and its deadline, and what is away stays
+    /// away.
+    pub(crate) fn tune(&mut self, tunables: &Tunables) {
+        let operations = &mut self.operations;
+        operations.sizing = tunables.sizing;
+        operations.flush_after = Nanos::from(tunables.flush_after);
+        operations.held_items_max = tunables.held_items_max;
+        operations.key_items_max = tunables.key_items();
+        operations.batch_weight_max = tunables.batch_weight();
+        operations.in_flight_max = tunables.in_flight_max;
+        operations.in_flight_for = Nanos::from(tunables.in_flight_for);
+        self.aim = self.operations.sizing.aim(self.depth);
+        self.lingers.refine(self.operations.flush_after);
+        self.flight_ends.refine(self.operations.in_flight_for.min(HORIZON));
+        let rules = &mut self.tray.emitting.rules;
+        rules.key_items_max = self.operations.key_items_max;
+        rules.weight_max = self.operations.weight_max();
     }
 
     /// Publishes the gauges that are not counted along the way.
@@ -348,8 +371,8 @@ struct Room {
 
 impl Room {
     fn of<T: Item>(operations: &Operations) -> Self {
-        let largest = operations.sizing.largest() as usize;
-        let away = operations.in_flight_max as usize;
+        let largest = operations.largest as usize;
+        let away = operations.seats as usize;
         let back = (away + 1) * largest + operations.follow_ups.per_item as usize;
         let nodes = operations.open_items + back;
         let domains = if T::ENTITIES { nodes + back } else { operations.open_keys };
@@ -364,7 +387,7 @@ fn timed<T: Item>(operations: &Operations, nodes: usize) -> [usize; 2] {
 
 /// Suspicions at a time: a key's first items are suspected once, and besides them what is away.
 fn suspicions(operations: &Operations) -> usize {
-    if operations.isolates { operations.open_keys + operations.in_flight_max as usize } else { 0 }
+    if operations.isolates { operations.open_keys + operations.seats as usize } else { 0 }
 }
 
 /// Ends of batches that are told at once.

@@ -339,6 +339,11 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
                     // Nobody listens any more: they gave up waiting; what was seen is theirs.
                     let _ = reply.send(seen);
                 }
+                Some(Request::Tune(tunables, heard)) => {
+                    self.core.tune(&tunables);
+                    // Nobody listens any more where turns are stepped.
+                    let _ = heard.send(());
+                }
                 Some(Request::Operate(operation)) => self.operate(operation),
                 None => break,
             }

@@ -14,7 +14,7 @@ use crate::batch::{Desk, Group, Settled, outcome};
 use crate::builder::{Builder, Opened};
 use crate::engine::{EngineHandle, EngineProducer};
 use crate::entrance::Entrance;
-use crate::error::{ControlError, FlushError, ProducerError, StartError};
+use crate::error::{ControlError, FlushError, ProducerError, StartError, TuneError};
 use crate::handle::Handle;
 use crate::handler::Handler;
 use crate::home::Home;
@@ -32,6 +32,7 @@ use crate::shard_id::ShardId;
 use crate::snapshot::{Pin, Snapshot};
 use crate::tally::Counters;
 use crate::tray::Tray;
+use crate::tunables::Tunables;
 use crate::verdict::{Failure, Trigger};
 use crate::verdicts::Verdicts;
 
@@ -116,6 +117,7 @@ pub fn with_batch<T: Item, R, E>(
 /// ```
 pub struct Stepped<H: Handler, S = KeyHasher> {
     plan: Plan,
+    tunables: Tunables,
     lanes: Lanes<H::Item, H::Reply, H::Error>,
     entrance: Entrance<H::Item, H::Reply, H::Error, S>,
     handle: Option<EngineHandle<H, S>>,
@@ -176,7 +178,8 @@ impl<H: Handler, S: BuildHasher + Clone + 'static> Stepped<H, S> {
             shards.push(made);
             posts.push(post);
         }
-        Ok(Self { plan, lanes, entrance, handle, hand, shards, posts })
+        let tunables = plan.tunables;
+        Ok(Self { plan, tunables, lanes, entrance, handle, hand, shards, posts })
     }
 
     /// A producer, as [`Engine::producer`](crate::Engine::producer).
@@ -301,6 +304,36 @@ impl<H: Handler, S: BuildHasher> Stepped<H, S> {
             Operation::Flush(FlushAsked { hash: Some(hash), deadline: Nanos::MAX, done })
         })?;
         Ok(Flushing { done: flushing })
+    }
+
+    /// How the engine is sized and limited: see [`Engine::tunables`](crate::Engine::tunables).
+    #[must_use]
+    pub fn tunables(&self) -> Tunables {
+        self.tunables
+    }
+
+    /// Changes the sizing and limits: see [`Engine::tune`](crate::Engine::tune). Effective from the next turn
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// [`TuneError`] if this can't be, or every shard has stopped.
+    pub fn tune(&mut self, change: impl FnOnce(&mut Tunables)) -> Result<(), TuneError> {
+        let mut wanted = self.tunables;
+        change(&mut wanted);
+        self.plan.check_tuning(&self.tunables, &wanted)?;
+        let running = |index: &usize| !self.shards[*index].has_ended();
+        let running: Vec<_> = (0..self.shards.len()).filter(running).collect();
+        if running.is_empty() {
+            return Err(TuneError::Closed);
+        }
+        for shard in running {
+            let asked = self.posts[shard].try_ask(Request::Tune(wanted, bounded(1).0));
+            asked.map_err(|_| TuneError::Closed)?;
+            self.lanes.doorbell(shard).knock();
+        }
+        self.tunables = wanted;
+        Ok(())
     }
 
     /// To each shard that may have items of a key.

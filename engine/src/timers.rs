@@ -68,10 +68,23 @@ impl Timers {
         }
     }
 
+    /// As [`set`](Self::set), on the wheel.
     #[cold]
-    fn arm(&mut self, index: Index, at: Nanos) -> Nanos {
+    #[must_use]
+    pub(crate) fn arm(&mut self, index: Index, at: Nanos) -> Nanos {
         self.wheel.arm(index, at);
         Nanos::from_nanos(at.as_nanos() | ON_WHEEL)
+    }
+
+    /// Timers will be set no further ahead than that: they come early by a tick that suits it.
+    pub(crate) fn refine(&mut self, horizon: Nanos) {
+        self.wheel.refine(horizon);
+    }
+
+    /// Takes the first timer out of the queue, due or not; maybe a stale one. One that is not can be
+    /// [armed](Self::arm) on the wheel.
+    pub(crate) fn unqueue(&mut self) -> Option<Rung> {
+        self.queue.pop_front()
     }
 
     /// The record forgets for when its timer was set. What stands in the queue is stale from then on.

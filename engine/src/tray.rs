@@ -58,7 +58,7 @@ pub(crate) struct EmitRules<T> {
 
 /// Follow-ups while a handler emits them.
 pub(crate) struct Emitting<T> {
-    rules: EmitRules<T>,
+    pub(crate) rules: EmitRules<T>,
     /// How many there is memory for.
     pub(crate) room: usize,
     /// Lent for the time of the call.

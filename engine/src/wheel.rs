@@ -130,10 +130,7 @@ impl Wheel {
                 false => Node { next: index, prev: index, deadline_ns: 0 },
             })
             .collect();
-        // One tick for the rounding of the deadline, one for that of the present.
-        let ticks = NEAR_SLOTS as u64 - 2;
-        let tick_bits = horizon.as_nanos().div_ceil(ticks).max(1).next_power_of_two().ilog2();
-        let tick_bits = tick_bits.max(TICK_BITS_MIN);
+        let tick_bits = tick_bits(horizon);
         let current = now.as_nanos() >> tick_bits;
         Self {
             nodes,
@@ -152,6 +149,48 @@ impl Wheel {
     /// Bytes that [`Wheel::new`] allocates for that capacity: 16 for each token, and 12 KiB.
     pub(crate) fn bytes(capacity: usize) -> usize {
         capacity.saturating_add(SLOTS).saturating_mul(size_of::<Node>())
+    }
+
+    /// From now on deadlines lie at most that far ahead: the tick becomes as fine as [`new`](Self::new)
+    /// would make it. Never coarser: what is armed would come early by that. Constant time for each
+    /// token that is armed; nothing is allocated.
+    pub(crate) fn refine(&mut self, horizon: Nanos) {
+        let finer = tick_bits(horizon);
+        if finer >= self.tick_bits {
+            return;
+        }
+        // All tokens in one list, the wide slots' first: in those lie the older ones of a tick.
+        let (mut first, mut last) = (UNARMED, UNARMED);
+        let far = (0..FAR_LEVELS).rev().flat_map(|far| {
+            let begin = NEAR_SLOTS + far * FAR_SLOTS;
+            begin..begin + FAR_SLOTS
+        });
+        let capacity = self.capacity;
+        for slot in far.chain(0..NEAR_SLOTS).map(|slot| capacity + slot as u32) {
+            let Node { next, prev, .. } = self.nodes[slot as usize];
+            if next == slot {
+                continue;
+            }
+            match last {
+                UNARMED => first = next,
+                last => self.nodes[last as usize].next = next,
+            }
+            last = prev;
+            (self.nodes[slot as usize].next, self.nodes[slot as usize].prev) = (slot, slot);
+        }
+        if last != UNARMED {
+            self.nodes[last as usize].next = UNARMED;
+        }
+        let by = self.tick_bits - finer;
+        (self.now, self.current) = (self.now << by, self.current << by);
+        (self.tick_bits, self.hint, self.armed) = (finer, u64::MAX, 0);
+        (self.near, self.far, self.far_levels) = ([0; NEAR_WORDS], [0; FAR_LEVELS], 0);
+        while first != UNARMED {
+            let Node { next, deadline_ns, .. } = self.nodes[first as usize];
+            self.nodes[first as usize].next = UNARMED;
+            self.arm(first, Nanos::from_nanos(deadline_ns));
+            first = next;
+        }
     }
 
     /// Tokens armed.
@@ -469,6 +508,14 @@ impl Wheel {
         assert!(token < self.capacity, "token {token} is not below {}", self.capacity);
         &self.nodes[token as usize]
     }
+}
+
+/// A tick is two to this, in nanoseconds, for deadlines that lie so far ahead.
+fn tick_bits(horizon: Nanos) -> u32 {
+    // One tick for the rounding of the deadline, one for that of the present.
+    let ticks = NEAR_SLOTS as u64 - 2;
+    let tick_bits = horizon.as_nanos().div_ceil(ticks).max(1).next_power_of_two().ilog2();
+    tick_bits.max(TICK_BITS_MIN)
 }
 
 /// A slot of this far level is `1 << far_shift` ticks wide.

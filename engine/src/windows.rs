@@ -19,6 +19,7 @@ use crate::item::{Item, Patience};
 use crate::limits::WINDOW_TURN_ITEMS;
 use crate::nanos::Nanos;
 use crate::tally::Tally;
+use crate::tunables::Tunables;
 use crate::verdict::Trigger;
 use crate::verdicts::Verdicts;
 
@@ -28,7 +29,17 @@ pub(crate) struct WindowSizes {
     /// Items of a window, and of a batch.
     pub(crate) items: usize,
     pub(crate) batch_items: u32,
+    /// The most items of a batch that there is memory for.
+    pub(crate) largest: u32,
     pub(crate) flush_after: Nanos,
+}
+
+/// What holds for a window from its first item to its last batch.
+#[derive(Clone, Copy)]
+struct Terms {
+    /// Items of a batch.
+    target: usize,
+    flush_after: Nanos,
 }
 
 /// The bytes of the parts.
@@ -43,6 +54,8 @@ struct Closing {
     since: Nanos,
     due: Nanos,
     trigger: Trigger,
+    /// Items of a batch.
+    target: usize,
     /// When it began to, and with how many items; none once that is counted.
     begun: Nanos,
     items: usize,
@@ -52,8 +65,9 @@ struct Closing {
 }
 
 pub(crate) struct Windows<T: Item, R, E> {
-    target: usize,
-    flush_after: Nanos,
+    /// Of the window that fills, and of those after it.
+    fills: Terms,
+    later: Terms,
     now: Nanos,
     partitions: Partitions<T>,
     ranks: Ranks,
@@ -84,27 +98,29 @@ impl<T: Item, R, E> Windows<T, R, E> {
             since: now,
             due: now,
             trigger: Trigger::Deadline,
+            target: sizes.batch_items as usize,
             begun: now,
             items: 0,
             group: 0,
             left: 0,
         };
+        let terms = Terms { target: sizes.batch_items as usize, flush_after: sizes.flush_after };
         Self {
-            target: sizes.batch_items as usize,
-            flush_after: sizes.flush_after,
+            fills: terms,
+            later: terms,
             now,
             partitions: Partitions::new(sizes.items),
             ranks: Ranks::new(sizes.items),
             arena,
             block,
-            verdicts: Verdicts::with_capacity(sizes.batch_items as usize),
+            verdicts: Verdicts::with_capacity(sizes.largest as usize),
             since: Nanos::MAX,
             due: Nanos::MAX,
             closing,
             sweep: None,
             budget: 0,
             cost: Cost::default(),
-            tally: Tally::new(sizes.batch_items),
+            tally: Tally::new(sizes.largest),
         }
     }
 
@@ -114,7 +130,7 @@ impl<T: Item, R, E> Windows<T, R, E> {
             partitions: Partitions::<T>::bytes(sizes.items),
             grouping: Ranks::bytes(sizes.items),
             batches: Arena::<T>::bytes(sizes.items, sizes.items)
-                .saturating_add(Verdicts::<R, E>::bytes(sizes.batch_items as usize)),
+                .saturating_add(Verdicts::<R, E>::bytes(sizes.largest as usize)),
         }
     }
 
@@ -127,6 +143,15 @@ impl<T: Item, R, E> Windows<T, R, E> {
             self.cost.note(took, std::mem::take(&mut self.closing.items));
         }
         self.tally.begin_turn(self.now, depth);
+    }
+
+    /// Windows that begin from now on are cut, and linger, by these. The one that fills keeps its own.
+    pub(crate) fn tune(&mut self, tunables: &Tunables) {
+        let target = tunables.sizing.largest() as usize;
+        self.later = Terms { target, flush_after: Nanos::from(tunables.flush_after) };
+        if self.partitions.filling() == 0 {
+            self.fills = self.later;
+        }
     }
 
     /// How many items a drain may bring now.
@@ -145,7 +170,7 @@ impl<T: Item, R, E> Windows<T, R, E> {
     pub(crate) fn note(&mut self, since: Nanos) {
         if since < self.since {
             self.since = since;
-            self.due = self.due.min(since.saturating_add(self.flush_after));
+            self.due = self.due.min(since.saturating_add(self.fills.flush_after));
         }
     }
 
@@ -190,8 +215,9 @@ impl<T: Item, R, E> Windows<T, R, E> {
 
     fn close(&mut self, trigger: Trigger) {
         let items = self.partitions.filling();
-        let Self { since, due, now: begun, .. } = *self;
-        self.closing = Closing { since, due, trigger, begun, items, group: 0, left: 0 };
+        let Self { since, due, now: begun, fills: Terms { target, .. }, .. } = *self;
+        self.closing = Closing { since, due, trigger, target, begun, items, group: 0, left: 0 };
+        self.fills = self.later;
         self.ranks.clear();
         self.partitions.close();
         // Before the publication that comes next: while the handler works, only progress is told.
@@ -207,7 +233,7 @@ impl<T: Item, R, E> Windows<T, R, E> {
     /// without end.
     fn closes_at(&self) -> Nanos {
         let takes = self.cost.of(self.partitions.filling());
-        let most = Nanos::from_nanos(self.flush_after.as_nanos() / 2);
+        let most = Nanos::from_nanos(self.fills.flush_after.as_nanos() / 2);
         self.due.saturating_sub(takes.min(most))
     }
 
@@ -268,19 +294,19 @@ impl<T: Item, R, E> Windows<T, R, E> {
         H: Handler<Item = T, Reply = R, Error = E>,
     {
         self.group();
-        let Self { block, ranks, closing, tally, verdicts, target, budget, .. } = self;
+        let Self { block, ranks, closing, tally, verdicts, budget, .. } = self;
         let block = block.as_mut()?;
         let were = block.len();
         if were == 0 {
             return None;
         }
-        let most = closing.left.min(*target);
+        let most = closing.left.min(closing.target);
         let items = of_one_key(block, most, tally);
         // Those whose key panicked have failed.
         let gone = were - block.len();
         let cut = if items + gone < most {
             Trigger::Conflict
-        } else if items == *target {
+        } else if items == closing.target {
             Trigger::Size
         } else {
             closing.trigger

@@ -105,7 +105,7 @@ impl Worker {
         let thread = builder
             .spawn(run)
             .map_err(|source| StartError::Thread { shard: shard.index(), source })?;
-        let largest = plan.batcher.sizing.largest();
+        let largest = plan.batcher.largest;
         let sum = Histograms::new(largest);
         let seen =
             Mutex::new(Seen { sum, largest, pending: None, thread: Some(thread), died: false });

@@ -1,9 +1,9 @@
 //! The examples do what they say.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// An example, where `cargo test` has put it: beside the folder of this test's own binary.
 fn example(name: &str) -> Command {
@@ -209,17 +209,22 @@ fn detached_uploads_stay_in_order_and_requests_run_side_by_side() {
 }
 
 /// What the agent makes of `input`; its own arguments before that.
-fn agent(arguments: &[&str], input: &str) -> (String, String, bool) {
-    let mut agent = example("agent");
-    agent.args(arguments);
-    agent.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut agent = agent.spawn().expect("it starts");
+fn agent(arguments: &[&str], input: impl AsRef<[u8]>) -> (String, String, bool) {
+    let mut agent = agent_started(arguments);
     let mut stdin = agent.stdin.take().expect("it is piped");
-    stdin.write_all(input.as_bytes()).expect("it reads");
+    // It may have ended before it reads: help is all that was asked for.
+    let _ = stdin.write_all(input.as_ref());
     drop(stdin);
     let Output { status, stdout, stderr } = agent.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("it prints text");
     (text(stdout), text(stderr), status.success())
+}
+
+fn agent_started(arguments: &[&str]) -> Child {
+    let mut agent = example("agent");
+    agent.args(arguments);
+    agent.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    agent.spawn().expect("it starts")
 }
 
 const SIGNALS: &str = r#"# Two agents.
@@ -281,11 +286,106 @@ fn the_agent_names_line_and_column_of_what_it_cannot_read_and_does_the_rest() {
     let expected = columns.map(|(line, column)| format!("line {line}, column {column}"));
     assert!(places.iter().map(|(place, _)| place).eq(expected.iter()), "{errors}");
     assert!(output.starts_with("0 signals done"), "{output}");
+}
 
-    let (output, errors, fine) = agent(&[], "agent.dance 7 a=1\nagent.set 7 a=1\n");
+#[test]
+fn the_agent_says_what_is_wrong_with_a_line_and_where_and_does_the_others() {
+    let range = "is not from -9223372036854775808 to 9223372036854775807";
+    let table: &[(&[u8], usize, &str)] = &[
+        (b"agent.dance 7 a=1", 1, "unknown type \"agent.dance\"; there are agent.set, "),
+        (b"  agent.script 7 a=1", 3, "unknown type \"agent.script\""),
+        (br#"{"id": 7, "type": "dance", "paths": ["a"]}"#, 19, "unknown type \"dance\""),
+        (b"agent.set 7", 12, "expected path=value"),
+        (b"agent.delete 7", 15, "expected a path"),
+        (br#"{"type": "agent.set", "id": 7}"#, 30, "expected path=value"),
+        (br#"{"type": "agent.reset", "id": 7, "values": {"a": 1}}"#, 52, "\"a\": expected a path"),
+        (b"agent.add 7 a=red", 13, "\"a=red\": what is to be added is no number"),
+        (br#"{"type": "agent.add", "id": 7, "values": {"a": "x"}}"#, 52, "what is to be added at"),
+        (b"agent.set 7 a=99999999999999999999", 13, range),
+        (br#"{"type": "agent.set", "id": 7, "values": {"a": 9223372036854775808}}"#, 66, range),
+        (br#"{"type": "agent.set", "id": 7, "values": {"a": 99999999999999999999}}"#, 67, range),
+        ("agent.set 7 é=\u{e9}".as_bytes(), 0, ""),
+        (b"agent.set 7 \xc3\xa9=\xff1", 15, "this byte is not UTF-8: 0xff"),
+    ];
+    for (line, column, what) in table {
+        let input = [b"agent.set 7 good=1\n", *line, b"\nagent.add 7 good=1\n"].concat();
+        let (output, errors, fine) = agent(&[], &input);
+        assert!(output.contains("good: 2"), "the others are done: {output}");
+        if *column == 0 {
+            assert!(fine && errors.is_empty(), "{errors}");
+            continue;
+        }
+        assert!(!fine && errors.starts_with(&format!("line 2, column {column}: ")), "{errors}");
+        assert!(errors.contains(what), "{errors}");
+    }
+}
+
+#[test]
+fn the_agent_names_the_line_of_a_sum_that_cannot_be() {
+    let most = i64::MAX;
+    let input = format!("agent.set 7 n={most} s=red\nagent.add 7 n=1\nagent.add 7 s=1\n");
+    let (output, errors, fine) = agent(&[], input);
     assert!(!fine);
-    assert!(errors.starts_with("line 1: agent.dance a of 7: no action"), "{errors}");
-    assert!(output.ends_with("1 signals done, 1 failed, in 2 batches\nagent 7: {a: 1}\n"));
+    assert!(errors.contains("line 2: agent.add n of 7: the sum at \"n\" is not from "), "{errors}");
+    assert!(errors.contains("line 3: agent.add s of 7: what is at \"s\" is no number"), "{errors}");
+    assert!(output.ends_with(&format!("agent 7: {{n: {most}, s: \"red\"}}\n")), "{output}");
+}
+
+#[test]
+fn the_agent_passes_over_a_byte_order_mark_and_ends_of_lines_of_every_kind() {
+    let (output, errors, fine) = agent(&[], "\u{feff}agent.set 7 a=1\r\nagent.add 7 a=1");
+    assert!(fine && errors.is_empty(), "{errors}");
+    assert!(output.ends_with("agent 7: {a: 2}\n"), "{output}");
+}
+
+#[test]
+fn whoever_types_sees_what_comes_of_each_line_before_the_next() {
+    for (arguments, shown) in [(&[][..], 1), (&["--step"], 2)] {
+        let mut agent = agent_started(arguments);
+        let mut stdin = agent.stdin.take().expect("it is piped");
+        let mut output = BufReader::new(agent.stdout.take().expect("it is piped")).lines();
+        for n in 1..4 {
+            writeln!(stdin, "agent.add 7 n=1").expect("it reads");
+            let lines: Vec<_> =
+                output.by_ref().take(shown).map(|line| line.expect("text")).collect();
+            assert!(lines[0].starts_with("batch    1  "), "{lines:?}");
+            assert!(shown == 1 || lines[1] == format!("      agent 7: {{n: {n}}}"), "{lines:?}");
+        }
+        drop(stdin);
+        assert_eq!(output.last().expect("states").expect("text"), "agent 7: {n: 3}");
+        assert!(agent.wait().expect("it ends").success());
+    }
+}
+
+#[test]
+fn the_lines_of_a_file_meet_in_batches() {
+    let folder = Folder::new("agent-batches");
+    fs::create_dir_all(&folder.0).expect("made");
+    let path = folder.0.join("signals");
+    let lines: String = (0..20_000).map(|n| format!("agent.add {} n=1\n", n % 10)).collect();
+    fs::write(&path, lines).expect("written");
+    let (output, errors, fine) = agent(&[path.to_str().expect("a plain path")], "");
+    assert!(fine, "{errors}");
+    let batches = output.lines().filter(|line| line.starts_with("batch ")).count();
+    assert!(batches < 2_000, "{batches} batches of 20000 signals");
+    assert!(output.contains("20000 signals done, 0 failed, in "), "{output}");
+    assert!(output.ends_with("agent 9: {n: 2000}\n"), "{output}");
+}
+
+#[test]
+fn the_agent_is_over_when_nobody_reads_on() {
+    let mut agent = agent_started(&["--sizing", "single"]);
+    let mut stdin = agent.stdin.take().expect("it is piped");
+    drop(agent.stdout.take());
+    for _ in 0..10_000 {
+        // Until it is gone.
+        if stdin.write_all(b"agent.add 7 n=1\n").is_err() {
+            break;
+        }
+    }
+    drop(stdin);
+    let Output { status, stderr, .. } = agent.wait_with_output().expect("it ends");
+    assert!(status.success() && stderr.is_empty(), "{}", String::from_utf8_lossy(&stderr));
 }
 
 #[test]
@@ -293,5 +393,10 @@ fn the_agent_says_how_it_is_to_be_called() {
     for wrong in [&["--sizing", "many"][..], &["--sizing"], &["--fast"], &["one", "two"]] {
         let (_, errors, fine) = agent(wrong, "");
         assert!(!fine && errors.contains("usage: agent "), "{wrong:?}: {errors}");
+    }
+    for help in ["--help", "-h"] {
+        let (output, errors, fine) = agent(&["--step", help], "");
+        assert!(fine && errors.is_empty() && output.starts_with("usage: agent "), "{errors}");
+        assert!(output.contains("agent.add 7 visits=1"), "{output}");
     }
 }

@@ -62,10 +62,10 @@ const BANS: &[Ban] = &[
     but(ban(Find::Path("core::sync::atomic"), LIBRARIES, false, ATOMICS), ATOMICS_DOORS),
     but(ban(Find::Path("std::cell::UnsafeCell"), LIBRARIES, false, ATOMICS), &["ringbuf/src/sync"]),
     but(ban(Find::Path("loom"), ALL, false, ATOMICS), &["ringbuf/src/sync", "loom-tests/"]),
-    // What snapshots have collected: no shard ever takes that lock.
+    // What snapshots have collected, and what is tuned: no shard ever waits for who holds those locks.
     but(
         ban(Find::Path("std::sync::Mutex"), &["engine/src/"], false, LOCKS),
-        &["engine/src/worker.rs"],
+        &["engine/src/engine/tuning.rs", "engine/src/worker.rs"],
     ),
     ban(Find::Path("std::sync::RwLock"), &["engine/src/"], false, LOCKS),
     ban(Find::Path("std::sync::Condvar"), &["engine/src/"], false, LOCKS),

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::from_utf8;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::agent::instruction::Instruction;
 use crate::agent::place::ByAgent;
-use crate::agent::router::{Action, Router};
+use crate::agent::router::Action;
 use crate::agent::signal::{Params, Signal};
 use crate::agent::tree::Tree;
 
@@ -36,23 +37,17 @@ pub(crate) struct Bad {
 
 impl Line {
     /// The signal, named by its line.
-    pub(crate) fn signal(self, number: u64, router: &Router) -> Signal<ByAgent> {
+    pub(crate) fn signal(self, number: u64) -> Signal<ByAgent> {
         let Self { kind, id, values, paths } = self;
-        let action = router.action(&kind);
+        let action = action(&kind);
         let mut places: Vec<String> = values.keys().cloned().chain(paths.iter().cloned()).collect();
         places.sort_unstable();
         let places = places.join(",");
-        let with = values.into_iter().filter_map(|(path, Value(value))| match action? {
-            Action::Set => Some(Instruction::Set { path, value }),
-            Action::Update => Some(Instruction::Update { path, with: value }),
-            Action::Add => Some(match value {
-                Tree::Number(amount) => Instruction::Add { path, amount },
-                // What can't be added: the handler refuses it.
-                value => Instruction::Expect { path, value },
-            }),
-            Action::Delete => Some(Instruction::Delete { path }),
-            Action::Reset => Some(Instruction::Reset { path }),
-            Action::Script => None,
+        let with = values.into_iter().filter_map(|(path, Value(value))| match (action?, value) {
+            (Action::Set, value) => Some(Instruction::Set { path, value }),
+            (Action::Update, with) => Some(Instruction::Update { path, with }),
+            (Action::Add, Tree::Number(amount)) => Some(Instruction::Add { path, amount }),
+            _ => None,
         });
         let without = paths.into_iter().filter_map(|path| match action? {
             Action::Delete => Some(Instruction::Delete { path }),
@@ -63,33 +58,92 @@ impl Line {
         let params = Params::normalised(&[("path", &places)]);
         Signal::new(number, id, &kind, action, params, script)
     }
+
+    /// Whether a signal of its type can do something with what it brings; if not, what is wrong.
+    fn check(&self) -> Result<(), String> {
+        let Self { kind, values, paths, .. } = self;
+        let sums = action(kind) == Some(Action::Add);
+        match (takes_paths(kind), values.first_key_value(), paths.first()) {
+            (true, None, None) => Err("expected a path".to_owned()),
+            (true, Some((path, _)), _) => Err(format!("{path:?}: expected a path alone")),
+            (false, None, None) => Err("expected path=value".to_owned()),
+            (false, _, Some(path)) => Err(format!("{path:?}: expected path=value")),
+            _ => match values.iter().find(|(_, Value(value))| !matches!(value, Tree::Number(_))) {
+                Some((path, _)) if sums => {
+                    Err(format!("what is to be added at {path:?} is no number"))
+                }
+                _ => Ok(()),
+            },
+        }
+    }
 }
 
-/// Reads one line; none if there is nothing on it.
+/// What the types do that can be written here.
+const KINDS: [(&str, Action); 5] = [
+    ("agent.set", Action::Set),
+    ("agent.update", Action::Update),
+    ("agent.delete", Action::Delete),
+    ("agent.reset", Action::Reset),
+    ("agent.add", Action::Add),
+];
+
+fn action(kind: &str) -> Option<Action> {
+    KINDS.iter().find(|(known, _)| *known == kind).map(|(_, action)| *action)
+}
+
+/// Whether signals of a type bring paths alone, and no values.
+fn takes_paths(kind: &str) -> bool {
+    matches!(action(kind), Some(Action::Delete | Action::Reset))
+}
+
+fn check_kind(kind: &str, column: usize) -> Result<(), Bad> {
+    if action(kind).is_some() {
+        return Ok(());
+    }
+    let known = KINDS.map(|(known, _)| known).join(", ");
+    Err(Bad { column, what: format!("unknown type {kind:?}; there are {known}") })
+}
+
+/// Reads one line as it came, with its end or without; none if there is nothing on it.
 ///
 /// # Errors
 ///
 /// What is wrong with it, and where.
-pub(crate) fn parse(line: &str) -> Result<Option<Line>, Bad> {
+pub(crate) fn parse(line: &[u8]) -> Result<Option<Line>, Bad> {
+    let line = from_utf8(line).map_err(|error| {
+        let (good, bad) = line.split_at(error.valid_up_to());
+        let column = String::from_utf8_lossy(good).chars().count() + 1;
+        Bad { column, what: format!("this byte is not UTF-8: 0x{:02x}", bad[0]) }
+    })?;
+    let line = line.trim_end();
     match line.trim_start().chars().next() {
         None | Some('#') => Ok(None),
-        Some('{') => serde_json::from_str(line).map(Some).map_err(|error| {
-            let what = error.to_string();
-            let what = what.split(" at line ").next().unwrap_or_default().to_owned();
-            // Counted in bytes there, and 0 where a line ends.
-            let before = line.get(..error.column().saturating_sub(1));
-            let column = before.map_or(error.column().max(1), |before| before.chars().count() + 1);
-            Bad { column, what }
-        }),
+        Some('{') => json(line).map(Some),
         Some(_) => words(line).map(Some),
     }
+}
+
+fn json(text: &str) -> Result<Line, Bad> {
+    let line: Line = serde_json::from_str(text).map_err(|error| {
+        let what = error.to_string();
+        let what = what.split(" at line ").next().unwrap_or_default().to_owned();
+        // Counted in bytes there, and 0 where a line ends.
+        let before = text.get(..error.column().saturating_sub(1));
+        let column = before.map_or(error.column().max(1), |before| before.chars().count() + 1);
+        Bad { column, what }
+    })?;
+    let kind = text.find(&format!("{:?}", line.kind)).unwrap_or(0);
+    check_kind(&line.kind, text[..kind].chars().count() + 1)?;
+    line.check().map_err(|what| Bad { column: text.chars().count(), what })?;
+    Ok(line)
 }
 
 fn words(line: &str) -> Result<Line, Bad> {
     let words = split(line)?;
     let end = line.chars().count() + 1;
     let mut words = words.into_iter();
-    let (_, kind) = words.next().unwrap_or((1, String::new()));
+    let (column, kind) = words.next().unwrap_or((1, String::new()));
+    check_kind(&kind, column)?;
     let missing = || Bad { column: end, what: "expected a number: whom it is for".to_owned() };
     let (column, id) = words.next().ok_or_else(missing)?;
     let id = id.parse().map_err(|_| {
@@ -97,7 +151,7 @@ fn words(line: &str) -> Result<Line, Bad> {
         Bad { column, what }
     })?;
     let (mut values, mut paths) = (BTreeMap::new(), Vec::new());
-    let bare = ["agent.delete", "agent.reset"].contains(&kind.as_str());
+    let bare = takes_paths(&kind);
     for (column, word) in words {
         let bad = |what: &str| Bad { column, what: format!("{word:?}: {what}") };
         match word.split_once('=') {
@@ -105,12 +159,31 @@ fn words(line: &str) -> Result<Line, Bad> {
             None | Some(("", _)) => return Err(bad("expected path=value")),
             Some(_) if bare => return Err(bad("expected a path alone")),
             Some((path, value)) => {
-                let value = value.parse().map_or_else(|_| Tree::from(value), Tree::Number);
+                let value = match value.parse() {
+                    Ok(number) => Tree::Number(number),
+                    Err(_) if is_number(value) => return Err(bad(&out_of_range(value))),
+                    Err(_) if action(&kind) == Some(Action::Add) => {
+                        return Err(bad("what is to be added is no number"));
+                    }
+                    Err(_) => Tree::from(value),
+                };
                 values.insert(path.to_owned(), Value(value));
             }
         }
     }
-    Ok(Line { kind, id, values, paths })
+    let line = Line { kind, id, values, paths };
+    line.check().map_err(|what| Bad { column: end, what })?;
+    Ok(line)
+}
+
+/// Whether a word is written as a whole number, however large.
+fn is_number(word: &str) -> bool {
+    let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn out_of_range(number: impl fmt::Display) -> String {
+    format!("{number} is not from {} to {}", i64::MIN, i64::MAX)
 }
 
 /// The words of a line, each with its column. Between double quotes blanks belong to the word.
@@ -164,7 +237,15 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Tree, E> {
-        i64::try_from(number).map(Tree::Number).map_err(E::custom)
+        i64::try_from(number).map(Tree::Number).map_err(|_| E::custom(out_of_range(number)))
+    }
+
+    /// What has a fraction; and what is too large to be read as anything else.
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Tree, E> {
+        if number.fract() == 0.0 {
+            return Err(E::custom(out_of_range(number)));
+        }
+        Err(E::invalid_type(serde::de::Unexpected::Float(number), &self))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Tree, E> {

@@ -57,7 +57,7 @@ impl<H: Handler, S> Builder<H, S> {
     /// 1,073,741,824. With more, the lanes whose next item is of that key wait too. Default: 1,024.
     #[must_use]
     pub fn held_items_max(mut self, items: u32) -> Self {
-        self.settings.held_items_max = items;
+        self.settings.tunables.held_items_max = items;
         self
     }
 
@@ -65,7 +65,7 @@ impl<H: Handler, S> Builder<H, S> {
     /// it an item fails as [`KeyFull`](crate::Failure::KeyFull). Default: no limit.
     #[must_use]
     pub fn key_items_max(mut self, items: u32) -> Self {
-        self.settings.key_items_max = Some(items);
+        self.settings.tunables.key_items_max = Some(items);
         self
     }
 
@@ -73,7 +73,7 @@ impl<H: Handler, S> Builder<H, S> {
     /// that would make it heavier goes into the next one. Default: no limit.
     #[must_use]
     pub fn batch_weight_max(mut self, weight: u64) -> Self {
-        self.settings.batch_weight_max = Some(weight);
+        self.settings.tunables.batch_weight_max = Some(weight);
         self
     }
 
@@ -109,7 +109,7 @@ impl<H: Handler, S> Builder<H, S> {
     /// keep filling and none is handed over. Default: 0, and none may be taken along.
     #[must_use]
     pub fn in_flight_max(mut self, batches: u32) -> Self {
-        self.settings.in_flight_max = batches;
+        self.settings.tunables.in_flight_max = batches;
         self
     }
 
@@ -117,7 +117,7 @@ impl<H: Handler, S> Builder<H, S> {
     /// [`TimedOut`](crate::Failure::TimedOut). Default: 30 s.
     #[must_use]
     pub fn in_flight_for(mut self, time: Duration) -> Self {
-        self.settings.in_flight_for = time;
+        self.settings.tunables.in_flight_for = time;
         self
     }
 

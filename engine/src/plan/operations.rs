@@ -1,63 +1,59 @@
 //! What there is to do besides batches, parsed.
 
-use super::{Settings, check, check_time, setting};
+use super::Settings;
 use crate::error::StartError;
 use crate::item::{Item, ShardBy};
 use crate::limits;
+use crate::misfit::{Misfit, check, check_time};
 use crate::nanos::Nanos;
 use crate::operations::{Operations, Order};
+use crate::tunables::Tunables;
 
 /// What there is to do besides batches; `None` where that is nothing.
 pub(super) fn parse<T: Item>(
     settings: &Settings,
-    flush_after: Nanos,
+    largest: u32,
 ) -> Result<Option<Operations>, StartError> {
-    let Settings { retry, follow_ups, .. } = settings;
+    let Settings { retry, follow_ups, tunables, .. } = settings;
     check("replies_max", settings.replies_max, &limits::REPLIES)?;
     check("retry.attempts", retry.attempts, &limits::ATTEMPTS)?;
     check_time("retry.first", retry.first, &limits::BACKOFF)?;
     let first = Nanos::from(retry.first);
     check_time("retry.longest", retry.longest, &(first..=*limits::BACKOFF.end()))?;
     check("retry.jitter", retry.jitter, &(0.0..=1.0))?;
-    check("held_items_max", settings.held_items_max, &limits::HELD_ITEMS)?;
-    if let Some(items) = settings.key_items_max {
-        check("key_items_max", items, &limits::KEY_ITEMS)?;
-    }
-    if let Some(weight) = settings.batch_weight_max {
-        check("batch_weight_max", weight, &limits::BATCH_WEIGHT)?;
-    }
     check("follow_ups.per_item", follow_ups.per_item, &limits::FOLLOW_UPS)?;
     check("follow_ups.depth", follow_ups.depth, &limits::FOLLOW_UP_DEPTH)?;
-    check("in_flight_max", settings.in_flight_max, &limits::IN_FLIGHT)?;
-    let in_flight_for =
-        check_time("in_flight_for", settings.in_flight_for, &limits::IN_FLIGHT_FOR)?;
     if T::ENTITIES && settings.order == Order::Waived {
-        return Err(setting("order", "Waived", "Kept, for items that name entities"));
+        return Err(Misfit::new("order", "Waived", "Kept, for items that name entities").into());
     }
     if T::SHARD_BY == ShardBy::Spread && settings.order == Order::Kept {
-        return Err(setting("order", "Kept", "Waived, for items that are spread over shards"));
+        return Err(
+            Misfit::new("order", "Kept", "Waived, for items that are spread over shards").into()
+        );
     }
     if T::SHARD_BY == ShardBy::Function && T::ENTITIES {
         let allowed = "Hash, One, for items that name entities";
-        return Err(setting("Item::SHARD_BY", "Function", allowed));
+        return Err(Misfit::new("Item::SHARD_BY", "Function", allowed).into());
     }
     Ok(settings.needs_queues::<T>().then(|| Operations {
-        sizing: settings.sizing,
-        flush_after,
+        sizing: tunables.sizing,
+        largest,
+        flush_after: Nanos::from(tunables.flush_after),
         open_keys: settings.open_keys,
         open_items: settings.open_items,
         replies_max: settings.replies_max,
         retry: *retry,
         ordered: settings.order == Order::Kept,
-        held_items_max: settings.held_items_max,
-        key_items_max: settings.key_items_max.unwrap_or(u32::MAX),
-        batch_weight_max: settings.batch_weight_max.unwrap_or(u64::MAX),
+        held_items_max: tunables.held_items_max,
+        key_items_max: tunables.key_items(),
+        batch_weight_max: tunables.batch_weight(),
         oversize: settings.oversize,
         isolates: settings.isolates,
         observed: settings.observed,
         follow_ups: *follow_ups,
-        in_flight_max: settings.in_flight_max,
-        in_flight_for,
+        in_flight_max: tunables.in_flight_max,
+        seats: tunables.in_flight_max,
+        in_flight_for: Nanos::from(tunables.in_flight_for),
     }))
 }
 
@@ -65,7 +61,8 @@ impl Settings {
     /// Whether items must wait in queues.
     fn needs_queues<T: Item>(&self) -> bool {
         let types = T::EXPIRES || T::ENTITIES || T::ABSORBS;
-        let limits = self.key_items_max.is_some() || self.batch_weight_max.is_some();
+        let Tunables { key_items_max, batch_weight_max, in_flight_max, .. } = self.tunables;
+        let limits = key_items_max.is_some() || batch_weight_max.is_some();
         self.queues
             || self.observed
             || types
@@ -75,6 +72,6 @@ impl Settings {
             || self.order == Order::Waived
             || self.isolates
             || self.follow_ups.per_item > 0
-            || self.in_flight_max > 0
+            || in_flight_max > 0
     }
 }

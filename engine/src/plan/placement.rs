@@ -1,10 +1,11 @@
 //! Where shards run, and what they do there while idle.
 
-use super::{Settings, check, check_time, many};
+use super::{Settings, many};
 use crate::error::StartError;
 use crate::idle::{Idle, IdleTimes};
 use crate::limits;
 use crate::machine::Machine;
+use crate::misfit::{check, check_time};
 use crate::pin::Shards;
 
 /// The core of each shard, and why there is none where there is none.

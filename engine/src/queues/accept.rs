@@ -93,8 +93,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
     pub(crate) fn accept(&mut self, item: T, known: Known, arrived: Arrived<R, E>) {
         let Arrived { spot, origin, since, patience, expires, weight, answer, hurries } = arrived;
         let lingers = match patience {
-            Patience::Engine => self.operations.flush_after,
-            Patience::AtMost(most) => Nanos::from(most).min(self.operations.flush_after),
+            Patience::Engine => self.lingers(known.key),
+            Patience::AtMost(most) => Nanos::from(most).min(self.lingers(known.key)),
             Patience::None => Nanos::ZERO,
         };
         let hurry = match (hurries, patience) {
@@ -133,6 +133,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.cancel(at);
         } else if let Some(trigger) = hurry {
             self.hurry_item(at, trigger);
+        }
+    }
+
+    /// How long an item of a key lingers, if it has the patience: as the batch does that it finds open.
+    fn lingers(&self, key: Option<At>) -> Nanos {
+        match key.map(|key| &self.keys[key]) {
+            Some(record) if record.open > 0 => record.lingers,
+            _ => self.operations.flush_after,
         }
     }
 

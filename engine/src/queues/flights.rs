@@ -66,11 +66,21 @@ impl<T, R, E> Seat<T, R, E> {
 impl<T: Item, R, E> Queues<T, R, E> {
     /// Whether a handler that takes its batch along may be called. (Whether it will, nobody knows.)
     pub(super) fn has_credit(&self) -> bool {
-        self.seats.is_empty() || self.boarding.is_some() || !self.free_seats.is_empty()
+        let most = self.operations.in_flight_max as usize;
+        most == 0 || self.away() < most
+    }
+
+    /// Batches that are away.
+    fn away(&self) -> usize {
+        let taken = self.seats.len() - self.free_seats.len();
+        taken - usize::from(self.boarding.is_some())
     }
 
     /// A credit; none where no batch may be taken along.
     pub(super) fn board(&mut self) -> Option<Boarding<T, R, E>> {
+        if self.operations.in_flight_max == 0 {
+            return None;
+        }
         if let Some(boarding) = self.boarding.take() {
             return Some(boarding);
         }

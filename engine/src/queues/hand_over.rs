@@ -105,7 +105,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.take_off(seat, key, trigger, complete);
             away = Some(seat);
         } else {
-            self.boarding = self.tray.boarding.take();
+            self.boarding = self.boarding.take().or_else(|| self.tray.boarding.take());
             let how = match stage.is_decided() {
                 true => {
                     let (at_hand, as_one) = (self.tray.at_hand, self.tray.failed_as_one);

@@ -81,6 +81,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let record = &mut self.keys[key];
         if record.open == 0 {
             record.target = self.aim.target.get();
+            record.lingers = self.operations.flush_after;
             record.open_weight = 0;
             record.deadline = Nanos::MAX;
             self.tally.counters.open_batches += 1;

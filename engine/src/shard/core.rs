@@ -13,6 +13,7 @@ use crate::nanos::Nanos;
 use crate::observer::Observer;
 use crate::queues::{Departure, Ending};
 use crate::tally::{Counters, Tally};
+use crate::tunables::Tunables;
 use crate::verdict::Trigger;
 
 /// What groups a shard's items: chosen once for an engine, and a type, so that one kind costs the other
@@ -65,6 +66,8 @@ pub(crate) trait Core<H: Handler>: Sized {
     }
     /// The lanes were drained so far.
     fn note_heads(&mut self, _heads: impl Fn(usize) -> u64) {}
+    /// What opens from the next turn on is sized, and limited, by these.
+    fn tune(&mut self, tunables: &Tunables);
     /// Does what only queues can do; `tails` says how far the lanes reach.
     fn operate(&mut self, operation: Operation, tails: impl FnOnce() -> Vec<u64>);
     /// Hands exactly one item over.

@@ -7,11 +7,14 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 
 use super::Operation;
 use crate::tally::Histograms;
+use crate::tunables::Tunables;
 
 /// Something that a shard does between two handler calls.
 pub(crate) enum Request {
     /// Send your histograms back, and go on with these.
     Swap(Box<Histograms>, Sender<Box<Histograms>>),
+    /// Go by these from now on, and say when.
+    Tune(Tunables, Sender<()>),
     /// Something that only queues can do.
     Operate(Operation),
 }

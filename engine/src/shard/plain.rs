@@ -11,6 +11,7 @@ use crate::handed_over::HandedOver;
 use crate::handler::Handler;
 use crate::nanos::Nanos;
 use crate::tally::{Counters, Tally};
+use crate::tunables::Tunables;
 use crate::verdict::Trigger;
 
 /// The batcher of a handler's items.
@@ -105,6 +106,10 @@ impl<H: Handler> Core<H> for Plain<H> {
     #[inline(always)]
     fn gauge(&mut self) {
         self.gauge();
+    }
+
+    fn tune(&mut self, tunables: &Tunables) {
+        self.tune(tunables);
     }
 
     fn operate(&mut self, operation: Operation, _tails: impl FnOnce() -> Vec<u64>) {

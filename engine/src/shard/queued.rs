@@ -12,6 +12,7 @@ use crate::operations::Operations;
 use crate::queue_drain::QueueDrain;
 use crate::queues::{Departure, Ending, Queues, Surroundings};
 use crate::tally::{Counters, Tally};
+use crate::tunables::Tunables;
 use crate::verdict::Trigger;
 
 /// The queues of a handler's items.
@@ -110,6 +111,10 @@ impl<H: Handler> Core<H> for Queued<H> {
 
     fn note_heads(&mut self, heads: impl Fn(usize) -> u64) {
         self.advance_flushes(heads);
+    }
+
+    fn tune(&mut self, tunables: &Tunables) {
+        self.tune(tunables);
     }
 
     fn operate(&mut self, operation: Operation, tails: impl FnOnce() -> Vec<u64>) {

@@ -16,6 +16,7 @@ use crate::notes::Notes;
 use crate::panics::{drop_panics, message};
 use crate::router::Router;
 use crate::tally::{Counters, Tally};
+use crate::tunables::Tunables;
 use crate::verdict::Trigger;
 use crate::windows::{WindowSizes, Windows};
 
@@ -99,6 +100,10 @@ impl<H: Handler> Core<H> for Windowed<H> {
 
     fn gauge(&mut self) {
         self.gauge();
+    }
+
+    fn tune(&mut self, tunables: &Tunables) {
+        self.tune(tunables);
     }
 
     fn operate(&mut self, operation: Operation, _tails: impl FnOnce() -> Vec<u64>) {

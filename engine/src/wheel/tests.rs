@@ -47,6 +47,7 @@ enum Step {
     Advance(u64, usize),
     /// Moves the clock to `next()`, then expires all.
     Next,
+    Refine(u64),
 }
 
 fn spans() -> impl Strategy<Value = u64> {
@@ -77,6 +78,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (spans(), prop_oneof![Just(usize::MAX), 0..4_usize])
             .prop_map(|(by, most)| Step::Advance(by, most)),
         3 => Just(Step::Next),
+        1 => spans().prop_map(Step::Refine),
     ];
     prop::collection::vec(step, 0..150)
 }
@@ -92,7 +94,7 @@ proptest! {
     ) {
         let mut wheel = Wheel::new(CAPACITY, nanos(horizon), nanos(start));
         let mut plain = Plain::default();
-        let tick = wheel.tick().as_nanos();
+        let mut tick = wheel.tick().as_nanos();
         let mut deadlines = [None; CAPACITY];
         let mut now = start;
         // While tokens wait that were due, new ones that are past go to the slot where it stands.
@@ -130,6 +132,18 @@ proptest! {
                 Step::Next => if let Some(next) = wheel.next() {
                     now = now.max(next.as_nanos());
                 },
+                Step::Refine(horizon) => {
+                    wheel.refine(nanos(horizon));
+                    let coarse = std::mem::replace(&mut tick, wheel.tick().as_nanos());
+                    let fresh = Wheel::new(1, nanos(horizon), nanos(0)).tick().as_nanos();
+                    prop_assert_eq!(tick, coarse.min(fresh));
+                    standing *= coarse / tick;
+                    plain.0 = plain.0.iter().map(|&(_, order, token)| {
+                        let deadline = deadlines[token as usize].unwrap();
+                        ((deadline / tick).max(standing), order, token)
+                    }).collect();
+                    most = 0;
+                }
             }
             for _ in 0..most {
                 let due = wheel.expire(nanos(now));

@@ -49,6 +49,8 @@ pub(crate) enum Fault {
     Missing(String),
     /// A text or a branch is there.
     NotANumber(String),
+    /// A sum that no number holds.
+    TooLarge(String),
     /// Something else was expected there.
     Unexpected(String),
     /// Not this time.
@@ -64,7 +66,10 @@ impl fmt::Display for Fault {
         match self {
             Self::UnknownSignal(kind) => write!(f, "no action for signals of type {kind:?}"),
             Self::Missing(path) => write!(f, "nothing at {path:?}"),
-            Self::NotANumber(path) => write!(f, "no number at {path:?}"),
+            Self::NotANumber(path) => write!(f, "what is at {path:?} is no number"),
+            Self::TooLarge(path) => {
+                write!(f, "the sum at {path:?} is not from {} to {}", i64::MIN, i64::MAX)
+            }
             Self::Unexpected(path) => write!(f, "something else was expected at {path:?}"),
             Self::Flaky => f.write_str("not this time"),
             Self::NotEnqueued(why) => write!(f, "a directive was not taken: {why}"),
@@ -109,7 +114,10 @@ pub(crate) fn run(
             Instruction::Add { path, amount } => {
                 let sum = match state.get(path) {
                     None => *amount,
-                    Some(Tree::Number(number)) => number.wrapping_add(*amount),
+                    Some(Tree::Number(number)) => {
+                        let over = || Halt::Failed(Fault::TooLarge(path.clone()));
+                        number.checked_add(*amount).ok_or_else(over)?
+                    }
                     Some(_) => return Err(Halt::Failed(Fault::NotANumber(path.clone()))),
                 };
                 state.set(path, Tree::Number(sum));

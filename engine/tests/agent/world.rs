@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::instruction::{Fault, Halt};
+use super::instruction::Halt;
 use super::signal::Home;
 use super::tree::Tree;
 
@@ -45,17 +45,6 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn state(&self, home: &Home) -> Tree {
         self.states.get(home).unwrap_or(&self.initial).clone()
-    }
-
-    /// What became of one signal's last attempt.
-    pub(crate) fn came(&self, serial: u64) -> Option<Result<(), Fault>> {
-        let effects = self.effects.values().flatten().rev();
-        let effect = effects.into_iter().find(|effect| effect.serial == serial)?;
-        Some(match &effect.came {
-            Ok(()) => Ok(()),
-            Err(Halt::Failed(fault) | Halt::Retry(fault)) => Err(fault.clone()),
-            Err(Halt::Crash) => Err(Fault::Undone),
-        })
     }
 }
 

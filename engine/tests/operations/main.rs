@@ -24,4 +24,5 @@ mod suspects;
 mod tickets;
 mod traces;
 mod trees;
+mod tuning;
 mod turns;

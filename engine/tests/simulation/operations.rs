@@ -109,8 +109,9 @@ impl<const CAN: u8> Run<CAN> {
         let observer = move |event: &BatchEvent| {
             ears.lock().expect("one thread").hear(event);
         };
+        let shards = 1 + dice.below(2) as usize;
         let builder = Engine::builder(move |_| Doer { away: taken.clone(), isolates })
-            .shards(Shards::Count(1 + dice.below(2) as usize))
+            .shards(Shards::Count(shards))
             .lanes(lanes)
             .handle_lanes(0)
             .lane_items(lane_items)
@@ -143,7 +144,9 @@ impl<const CAN: u8> Run<CAN> {
                 weight_max,
                 retry,
                 ordered: !waived,
-                in_flight_max: in_flight_max.into(),
+                in_flight_max: in_flight_max as usize,
+                seats: in_flight_max.into(),
+                one_shard: shards == 1,
                 in_flight_for: in_flight_for.into(),
                 expires: CAN & EXPIRES != 0,
                 short: lane_items == 4,
@@ -181,7 +184,7 @@ impl<const CAN: u8> Run<CAN> {
 
     fn step(&mut self) {
         self.steps += 1;
-        match self.dice.below(26) {
+        match self.dice.below(27) {
             0..=7 => self.push(false),
             8..=10 => self.push(true),
             11..=13 => self.turn(),
@@ -195,6 +198,7 @@ impl<const CAN: u8> Run<CAN> {
             22 => self.bring_back(),
             23 => self.route(),
             24 => self.claim_again(),
+            25 => self.tune(),
             _ => self.step_once(),
         }
         if self.steps.is_multiple_of(16) {
@@ -395,6 +399,31 @@ impl<const CAN: u8> Run<CAN> {
                 drop(taken);
             }
             false => job::settle(taken, self.isolates),
+        }
+    }
+
+    /// Other limits, from the next turn on.
+    fn tune(&mut self) {
+        self.ask();
+        let dice = &mut self.dice;
+        let before = self.engine.tunables();
+        let mut after = before;
+        after.sizing = dice.one_of(&[Sizing::Single, Sizing::Fixed(2), before.sizing]);
+        after.flush_after = Duration::from_micros(dice.one_of(&[1, 100, 10_000]));
+        after.held_items_max = dice.one_of(&[1, 10, 1_000]);
+        after.key_items_max = dice.one_of(&[None, Some(3), Some(1_000_000)]);
+        if CAN & WEIGHS != 0 {
+            after.batch_weight_max = dice.one_of(&[Some(5), Some(40), before.batch_weight_max]);
+        }
+        after.in_flight_max = dice.below(u64::from(before.in_flight_max) + 2) as u32;
+        after.in_flight_for = Duration::from_millis(dice.one_of(&[1, 200]));
+        match self.engine.tune(|tunables| *tunables = after) {
+            Ok(()) => told(|ledger| ledger.tune(&after)),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.starts_with("sizing is ") || text.starts_with("in_flight_max is "));
+                assert_eq!(self.engine.tunables(), before, "all or nothing");
+            }
         }
     }
 

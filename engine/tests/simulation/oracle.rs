@@ -1,6 +1,7 @@
 //! What an engine must do, as plainly as possible: a list of who waits, and sums.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use engine::{Nanos, Sizing, Snapshot, Trigger};
 
@@ -28,6 +29,8 @@ pub(crate) struct Accepted {
     /// Before this, no deadline of its own has come, not even to the earliest that the engine may
     /// take for its push.
     pub(crate) not_before: Nanos,
+    /// Items of the largest batch that it may open; with windows, that it may be in.
+    pub(crate) most: usize,
 }
 
 /// One handler call: the items that it decided, and what was in the batch.
@@ -44,7 +47,9 @@ pub(crate) struct Call {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) sizing: Sizing,
+    /// Items of the largest batch of any sizing so far, and whether one of those was shallow.
     pub(crate) largest: usize,
+    pub(crate) shallow: bool,
     pub(crate) open_keys: u64,
     /// The clock moves from deadline to deadline, and every turn is taken to its end: so nothing may
     /// be late.
@@ -100,11 +105,34 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn accept(&mut self, item: Accepted) {
+    pub(crate) fn accept(&mut self, mut item: Accepted) {
+        // It may join a batch that was opened to linger for longer: as its first item does.
+        let joins = |other: &&Accepted| self.terms.windowed || other.key == item.key;
+        let latest = self.items.values().filter(joins).map(|other| other.due).max();
+        item.due = item.due.max(latest.unwrap_or(Nanos::ZERO));
+        if self.terms.windowed {
+            // A window is cut as was said when it began, whoever joins it.
+            let most = self.items.values().map(|other| other.most).max();
+            item.most = item.most.max(most.unwrap_or(0));
+        }
         self.accepted += 1;
         self.hurried |= item.hasty;
         self.waiting.entry((item.way, item.key)).or_default().push_back(item.id);
         assert!(self.items.insert(item.id, item).is_none(), "identities are new");
+    }
+
+    /// Batches that open from the next turn on are sized so, and linger for so long.
+    pub(crate) fn tune(&mut self, sizing: Sizing, largest: usize, was: Duration, is: Duration) {
+        self.terms.sizing = sizing;
+        self.terms.largest = self.terms.largest.max(largest);
+        self.terms.shallow |= matches!(sizing, Sizing::Tiers(_));
+        if !self.terms.punctual {
+            // Some may still lie in their lanes.
+            let longer = Nanos::from(is.saturating_sub(was));
+            for item in self.items.values_mut() {
+                item.due = item.due.saturating_add(longer);
+            }
+        }
     }
 
     /// A handler call, made at `now`.
@@ -141,10 +169,15 @@ impl Oracle {
     }
 
     fn check_batch(&self, call: &Call, items: &[Accepted], now: Nanos) {
-        let Terms { sizing, largest, ample, punctual, windowed, .. } = self.terms;
+        let Terms { sizing, largest, shallow, ample, punctual, windowed, .. } = self.terms;
         assert!(!items.is_empty() && items.len() <= largest, "the size is a cap: {call:?}");
         assert!(items.iter().all(|item| item.key == items[0].key), "one key: {items:?}");
-        let tiers = matches!(sizing, Sizing::Tiers(_));
+        // The one that opened it is among them, and did so before anything was tuned.
+        if punctual && self.panics == 0 {
+            let most = items.iter().map(|item| item.most).max();
+            assert!(Some(items.len()) <= most, "a target stays what it was: {call:?}");
+        }
+        let tiers = if punctual { matches!(sizing, Sizing::Tiers(_)) } else { shallow };
         match call.trigger {
             // A panic's rest keeps its trigger, and the one that was due may be gone.
             Trigger::Deadline if punctual && self.panics == 0 => {

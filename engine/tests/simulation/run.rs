@@ -8,7 +8,7 @@ use std::time::Duration;
 use engine::testing::Stepped;
 use engine::{
     AfterPanic, Batch, Engine, Grouping, Handle, Handler, Item, Nanos, Patience, Producer,
-    PushError, Settled, Shards, Sizing, Tiers, Verdict,
+    PushError, Settled, Shards, Sizing, Tiers, TuneError, Verdict,
 };
 
 use crate::dice::Dice;
@@ -91,6 +91,8 @@ pub(crate) struct Run {
     lane_marks: usize,
     flush_after: Duration,
     tick: Nanos,
+    /// Items of the largest batch that there is memory for.
+    planned: usize,
     keys: u64,
     /// Runs fill lanes, with many hurried items, and there is memory for hardly any of them.
     bursts: bool,
@@ -122,6 +124,21 @@ fn sizing(dice: &mut Dice) -> Sizing {
         4 => tiers(&[(2, 3), (5, 8), (20, 30)]),
         _ => Sizing::default(),
     }
+}
+
+/// Items of the largest batch of a sizing.
+fn largest(sizing: Sizing) -> usize {
+    match sizing {
+        Sizing::Single => 1,
+        Sizing::Fixed(items) => items as usize,
+        Sizing::Tiers(tiers) => tiers.largest() as usize,
+    }
+}
+
+/// How much earlier than its deadline a batch may go, where items linger for so long.
+fn tick(flush_after: Duration) -> Nanos {
+    let ticks = Nanos::from(flush_after).as_nanos().div_ceil(254);
+    Nanos::from_nanos(ticks.next_power_of_two().max(1_024))
 }
 
 impl Run {
@@ -157,6 +174,7 @@ impl Run {
             true => Grouping::Windowed { items: 1_024 },
             false => Grouping::Hashed,
         };
+        let planned = if bursts { largest(sizing) } else { dice.one_of(&[largest(sizing), 200]) };
         let builder = Engine::builder(|_| Watched)
             .shards(Shards::Count(1 + dice.below(4) as usize))
             .lanes(lanes)
@@ -165,6 +183,7 @@ impl Run {
             .drain_items(if bursts { 1_024 } else { dice.one_of(&[1, 3, 16, 1_024]) })
             .flush_after(flush_after)
             .sizing(sizing)
+            .batch_items_max(planned as u32)
             .grouping(grouping)
             .open_keys(open_keys)
             .open_items(open_items)
@@ -174,18 +193,14 @@ impl Run {
         let engine = Stepped::new(builder).expect("the settings are allowed");
         let terms = Terms {
             sizing,
-            largest: match sizing {
-                Sizing::Single => 1,
-                Sizing::Fixed(items) => items as usize,
-                Sizing::Tiers(tiers) => tiers.largest() as usize,
-            },
+            largest: largest(sizing),
+            shallow: matches!(sizing, Sizing::Tiers(_)),
             open_keys: open_keys as u64,
             punctual: dice.below(2) == 0,
             ample: ample || windowed,
             windowed,
             stops: wild && after_panic == AfterPanic::Stop,
         };
-        let ticks = Nanos::from(flush_after).as_nanos().div_ceil(254);
         Self {
             handle: engine.handle().expect("there is one by default"),
             engine,
@@ -195,7 +210,8 @@ impl Run {
             lanes,
             lane_marks,
             flush_after,
-            tick: Nanos::from_nanos(ticks.next_power_of_two().max(1_024)),
+            tick: tick(flush_after),
+            planned,
             keys: if bursts { 10 } else { dice.one_of(&[1, 3, 12, 60]) },
             bursts,
             deeds: if wild { &WILD } else { &CALM },
@@ -220,7 +236,7 @@ impl Run {
 
     fn step(&mut self) {
         self.steps += 1;
-        match self.dice.below(20) {
+        match self.dice.below(21) {
             0..=8 => self.push(),
             9 => self.push_run(),
             10 => self.push_shared(),
@@ -230,6 +246,7 @@ impl Run {
                 self.turn();
             }
             16 => self.settle(),
+            17 => self.tune(),
             _ => self.pass_time(),
         }
         if self.terms.punctual {
@@ -271,6 +288,7 @@ impl Run {
             hasty: patience == Patience::None,
             due: after(self.engine.now()),
             not_before: after(self.last_turn).saturating_sub(self.tick),
+            most: largest(self.terms.sizing),
         };
         (op, accepted)
     }
@@ -384,6 +402,37 @@ impl Run {
         }
         // Some shards may have got their mark before one had no room.
         self.oracle.flushed = true;
+    }
+
+    /// Another sizing, or another time to linger, or both. One that there is no memory for is refused, and
+    /// changes nothing.
+    fn tune(&mut self) {
+        let sizing = match self.terms.windowed {
+            true => Sizing::Fixed(self.dice.one_of(&[1, 2, 7, 100])),
+            false => sizing(&mut self.dice),
+        };
+        let sizing = self.dice.one_of(&[sizing, self.terms.sizing]);
+        let flush_after = Duration::from_micros(self.dice.one_of(&[1, 100, 10_000, 1_000_000]));
+        let flush_after = self.dice.one_of(&[flush_after, self.flush_after]);
+        let before = self.engine.tunables();
+        let tuned = self.engine.tune(|tunables| {
+            tunables.sizing = sizing;
+            tunables.flush_after = flush_after;
+        });
+        match tuned {
+            Ok(()) => {
+                assert!(largest(sizing) <= self.planned, "there is no memory for {sizing}");
+                self.oracle.tune(sizing, largest(sizing), self.flush_after, flush_after);
+                (self.terms.sizing, self.flush_after) = (sizing, flush_after);
+                // Never coarser.
+                self.tick = self.tick.min(tick(flush_after));
+            }
+            Err(error) => {
+                let stopped = self.terms.stops && error == TuneError::Closed;
+                assert!(stopped || largest(sizing) > self.planned, "{error}");
+                assert_eq!(self.engine.tunables(), before, "all or nothing");
+            }
+        }
     }
 
     fn come_or_go(&mut self) {

@@ -157,8 +157,9 @@ impl<const CAN: u8> Handler for Doer<CAN> {
         let batch = if items.iter().any(|job| job.leaves) {
             match batch.detach() {
                 Ok((settled, detached)) => {
-                    LEDGER.with_borrow_mut(|ledger| ledger.leave(&ids(&detached)));
-                    self.away.lock().expect("one thread").push(detached);
+                    let mut away = self.away.lock().expect("one thread");
+                    judged(|ledger| ledger.leave(&ids(&detached), away.len()));
+                    away.push(detached);
                     return settled;
                 }
                 Err(batch) => batch,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use engine::{Failure, ItemId, Nanos, Retry, Snapshot, Trigger};
+use engine::{Failure, ItemId, Nanos, Retry, Snapshot, Trigger, Tunables};
 
 use super::job::{AS_ONE, GONE, Job, NOBODY};
 
@@ -68,7 +68,10 @@ pub(crate) struct Terms {
     pub(crate) weight_max: u64,
     pub(crate) retry: Retry,
     pub(crate) ordered: bool,
-    pub(crate) in_flight_max: u64,
+    /// Batches of a shard that may be away, and those that there is memory for.
+    pub(crate) in_flight_max: usize,
+    pub(crate) seats: u64,
+    pub(crate) one_shard: bool,
     pub(crate) in_flight_for: Nanos,
     pub(crate) expires: bool,
     /// Lanes hold only a few items.
@@ -243,8 +246,18 @@ impl Ledger {
         }
     }
 
-    /// A handler has taken a batch along.
-    pub(crate) fn leave(&mut self, ids: &[u64]) {
+    /// Other limits hold from the next turn on. What was larger before may still come so.
+    pub(crate) fn tune(&mut self, tunables: &Tunables) {
+        let terms = self.terms.as_mut().expect("a run has begun");
+        terms.weight_max = tunables.batch_weight_max.unwrap_or(u64::MAX);
+        terms.in_flight_max = tunables.in_flight_max as usize;
+        terms.in_flight_for = tunables.in_flight_for.into();
+    }
+
+    /// A handler has taken a batch along, while so many were away.
+    pub(crate) fn leave(&mut self, ids: &[u64], away: usize) {
+        let Terms { in_flight_max, one_shard, .. } = self.terms();
+        assert!(!one_shard || away < in_flight_max, "{away} of {in_flight_max} are away");
         let end = self.now.saturating_add(self.terms().in_flight_for);
         for id in ids {
             self.entry(*id).state = State::Away(end);
@@ -400,10 +413,10 @@ impl Ledger {
     pub(crate) fn check(&mut self, snapshot: &Snapshot) {
         assert!(!self.broken, "see above");
         self.look_who_is_gone();
-        let Terms { in_flight_max, largest, expires, .. } = self.terms();
+        let Terms { seats, largest, expires, .. } = self.terms();
         assert_eq!(snapshot.accepted, snapshot.settled() + snapshot.waiting(), "{snapshot}");
         assert_eq!(snapshot.in_handler, 0, "no handler is at work between turns");
-        let away = in_flight_max * largest as u64;
+        let away = seats * largest as u64;
         for shard in &snapshot.shards {
             // Each may stand for others that it absorbed, but those were taken in while it waited.
             let most = away.saturating_add(snapshot.absorbed);
