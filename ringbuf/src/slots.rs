@@ -177,24 +177,19 @@ impl<T> View<T> {
     /// may still have to read, which begins a round after `freed`.
     #[inline(always)]
     pub(crate) fn prefetch_to_write(self, seq: u64, freed: u64) {
-        if (seq as usize).is_multiple_of(Self::LINE_ITEMS) {
-            self.prefetch_line_to_write(seq, freed);
-        }
-    }
-
-    #[inline(always)]
-    fn prefetch_line_to_write(self, seq: u64, freed: u64) {
         let ahead = seq + Self::AHEAD as u64;
-        if ((ahead - freed) as usize) < self.capacity() {
-            self.lines(ahead).for_each(prefetch::to_write);
+        if (seq as usize).is_multiple_of(Self::LINE_ITEMS)
+            && ((ahead - freed) as usize) < self.capacity()
+        {
+            Self::ask_to_write(self.slot(ahead));
         }
     }
 
-    /// The lines of an item's slot.
     #[inline(always)]
-    fn lines(self, seq: u64) -> impl Iterator<Item = *const u8> {
-        let slot = self.slot(seq).cast_const().cast::<u8>();
-        (0..Self::LINES).map(move |line| slot.wrapping_add(line * LINE))
+    fn ask_to_write(slot: *const T) {
+        for line in 0..Self::LINES {
+            prefetch::to_write(slot.cast::<u8>().wrapping_add(line * LINE));
+        }
     }
 
     /// Fills a slot.
@@ -311,15 +306,24 @@ impl<T> View<T> {
         // SAFETY: the caller's word; the slices end here.
         let (first, second) = unsafe { self.empty_slices(*next, max) };
         let mut count = Count { next: *next, place: next };
+        // Before this number, what lies `AHEAD` is nothing that the consumer may still have to read.
+        let ask_until = (freed + self.capacity() as u64).saturating_sub(Self::AHEAD as u64);
         // A loop for each part: without a number to be masked for each item.
         for part in [first, second] {
-            for line in part.chunks_mut(Self::LINE_ITEMS) {
-                self.prefetch_line_to_write(count.next, freed);
-                for slot in line {
-                    let Some(item) = items.next() else { return };
-                    slot.write(item);
-                    count.next += 1;
-                }
+            // Nor is anything asked for past the end of the storage.
+            let before_end = (self.capacity() - self.index(count.next)).saturating_sub(Self::AHEAD);
+            let asking = (ask_until.saturating_sub(count.next) as usize).min(before_end);
+            let (asking, rest) = part.split_at_mut(asking.min(part.len()));
+            for slot in asking {
+                let Some(item) = items.next() else { return };
+                Self::ask_to_write(slot.as_ptr().wrapping_add(Self::AHEAD));
+                slot.write(item);
+                count.next += 1;
+            }
+            for slot in rest {
+                let Some(item) = items.next() else { return };
+                slot.write(item);
+                count.next += 1;
             }
         }
     }
