@@ -499,6 +499,7 @@ mod tests {
         assert_eq!(flushed.try_recv(), Err(TryRecvError::Empty), "a backoff is not cut short");
         engine.advance(millisecond);
         engine.settle();
+        assert_eq!(flushed.try_recv(), Ok(Err(FlushError::TimedOut)));
         assert_eq!(flushed.try_recv(), Err(TryRecvError::Disconnected), "nobody holds its end");
     }
 
