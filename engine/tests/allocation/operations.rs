@@ -267,7 +267,7 @@ fn what_expires_while_all_credits_are_out_takes_no_memory() {
         engine.settle();
     };
     round(1);
-    let taken = allocations(|| (2..20).for_each(|key| round(key)));
+    let taken = allocations(|| (2..20).for_each(&mut round));
     away.lock().expect("nobody panics").clear();
     assert_eq!(taken, 0, "all memory was taken at the start");
 }

@@ -305,8 +305,8 @@ impl Item for Gated {
 
     fn key(&self) {
         if std::thread::current().name().is_some_and(|name| name.starts_with("tidegate")) {
-            self.gate.reached.store(true, Ordering::SeqCst);
-            while !self.gate.open.load(Ordering::SeqCst) {
+            self.gate.reached.store(true, Ordering::Release);
+            while !self.gate.open.load(Ordering::Acquire) {
                 std::thread::yield_now();
             }
         }
@@ -325,7 +325,7 @@ fn nothing_is_handed_over_after_pause_all_has_returned() {
     let mut producer = engine.producer().expect("a lane is free");
     let gate = Arc::new(Gate::default());
     producer.push(Gated { gate: Arc::clone(&gate) }).unwrap_or_else(|_| panic!("room"));
-    while !gate.reached.load(Ordering::SeqCst) {
+    while !gate.reached.load(Ordering::Acquire) {
         std::thread::yield_now();
     }
     let has_returned = AtomicBool::new(false);
@@ -333,15 +333,15 @@ fn nothing_is_handed_over_after_pause_all_has_returned() {
         scope.spawn(|| {
             // Whoever waits for the shard needs the gate open; who does not has long returned.
             for _ in 0..100_000 {
-                if has_returned.load(Ordering::SeqCst) {
+                if has_returned.load(Ordering::Acquire) {
                     break;
                 }
                 std::thread::yield_now();
             }
-            gate.open.store(true, Ordering::SeqCst);
+            gate.open.store(true, Ordering::Release);
         });
         engine.pause_all().expect("there are queues");
-        has_returned.store(true, Ordering::SeqCst);
+        has_returned.store(true, Ordering::Release);
     });
     let handled = book.len();
     let has_come = |now: Snapshot| now.held + now.done > 0;
