@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use engine::testing::{Flushing, Stepped};
-use engine::{Engine, Grouping, Producer, PushError, Retry, Shards, Sizing, Snapshot, Ticket};
+use engine::{Engine, Producer, PushError, Retry, Shards, Sizing, Snapshot, Ticket};
 
 use crate::agent::brain::{Brain, Style};
 use crate::agent::instruction::{Fault, Halt};
@@ -13,7 +13,7 @@ use crate::agent::place::Place;
 use crate::agent::router::{Action, Router};
 use crate::agent::signal::{Key, Params, Signal};
 use crate::agent::world::{Reply, Shared};
-use crate::stream::{Keeps, Op, Sent, Settings, Stream, params};
+use crate::stream::{Op, Sent, Settings, Stream, params};
 use crate::twin::{Came, initial};
 
 /// The same for every engine, so that a seed comes out the same.
@@ -70,29 +70,19 @@ impl<P: Place> Drive<P> {
             .lanes(settings.lanes)
             .handle_lanes(0)
             .lane_items(settings.lane_items)
-            .lane_marks(if settings.is_long() { 1_024 } else { 64 })
+            .lane_marks(64)
             .drain_items(settings.drain_items)
             .flush_after(settings.flush_after)
             .sizing(sizing)
+            .queues(true)
+            .replies_max(256)
+            .retry(Retry { first: Duration::from_micros(50), ..Retry::attempts(settings.attempts) })
+            .held_items_max(settings.held_items_max)
+            .follow_ups(settings.per_item, settings.depth)
+            .isolate_poisoned(settings.style == Style::All)
             .open_keys(64)
             .open_items(settings.open_items)
             .after_panic(settings.after_panic);
-        match settings.keeps {
-            Keeps::Queues => {
-                let attempts = Retry::attempts(settings.attempts);
-                builder = builder
-                    .queues(true)
-                    .replies_max(if settings.is_long() { 8_192 } else { 256 })
-                    .retry(Retry { first: Duration::from_micros(50), ..attempts })
-                    .held_items_max(settings.held_items_max)
-                    .follow_ups(settings.per_item, settings.depth)
-                    .isolate_poisoned(settings.style == Style::All);
-            }
-            Keeps::Batches => {}
-            // What windows are compared with has none.
-            Keeps::Windows if sizing == Sizing::Single => {}
-            Keeps::Windows => builder = builder.grouping(Grouping::Windowed { items: 1_024 }),
-        }
         if let Some(items) = settings.key_items_max {
             builder = builder.key_items_max(items);
         }
@@ -199,9 +189,6 @@ impl<P: Place> Drive<P> {
     }
 
     fn resume_all(&mut self) {
-        if !self.settings.has_queues() {
-            return;
-        }
         self.asked += 1;
         if self.asked > 8 {
             self.turn();
@@ -312,7 +299,6 @@ impl<P: Place> Drive<P> {
             self.engine.turn();
         }
         let left = self.engine.snapshot();
-        self.push_after_the_close();
         let last = if left.accepted == left.done + left.failed + left.dead {
             self.engine.shutdown()
         } else {
@@ -335,18 +321,6 @@ impl<P: Place> Drive<P> {
         let came = Came { states, effects, answers, done, failed, dead };
         drop(world);
         Driven { came, last, broken: self.broken }
-    }
-
-    /// What comes too late goes back to whoever pushed it.
-    fn push_after_the_close(&mut self) {
-        let late = self.sent.iter().map(|sent| sent.signal::<P>(&self.router)).take(8);
-        for (at, signal) in late.enumerate() {
-            let (serial, lane) = (signal.serial, at % self.producers.len());
-            match self.producers[lane].try_push(signal) {
-                Err(PushError::Closed(back)) if back.serial == serial => {}
-                other => self.broken = Some(format!("#{serial} after the close: {other:?}")),
-            }
-        }
     }
 
     fn answers(&mut self) -> BTreeMap<u64, crate::agent::brain::Answer> {

@@ -4,10 +4,8 @@
 //! come to the same states, the same replies, the same effects in the same order, the same errors. Both
 //! are held against a plain twin that handles signal by signal.
 //!
-//! A plain engine and one with windows go through streams of what those can do, before the same twin.
-//!
 //! Where an outcome depends on how much waits at a moment (limits of a key, attempts that a shutdown cuts
-//! off, a bulk call that a signal crashes for all in it), each signal is settled exactly once, in its turn, and after its cause.
+//! off), each signal is settled exactly once, in its turn, and after its cause.
 //!
 //! A failure prints its seed, and the smallest part of its stream that fails too; `TIDEGATE_SEED=<seed>`
 //! replays that stream alone, `TIDEGATE_STREAMS=<n>` runs more of them.
@@ -24,13 +22,11 @@ mod twin;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use stream::{Keeps, Stream};
+use stream::Stream;
 
 /// Streams, unless `TIDEGATE_STREAMS` says otherwise; a half of them in each of two tests, which run at
 /// the same time.
 const STREAMS: u64 = 12_000;
-/// One in so many goes through a plain engine as well, and as many through windows.
-const OTHERS: u64 = 4;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
@@ -44,8 +40,8 @@ fn broken(stream: &Stream) -> Option<String> {
     }
 }
 
-fn check(seed: u64, keeps: Keeps) {
-    let stream = Stream::of_seed(seed, keeps);
+fn check(seed: u64) {
+    let stream = Stream::of_seed(seed);
     let Some(what) = broken(&stream) else { return };
     let smallest = shrink::shrink(stream, |stream| broken(stream).is_some());
     let why = broken(&smallest).unwrap_or_default();
@@ -57,12 +53,12 @@ fn check(seed: u64, keeps: Keeps) {
     );
 }
 
-fn check_all(seeds: impl Iterator<Item = u64>, keeps: Keeps) {
+fn check_all(seeds: impl Iterator<Item = u64>) {
     if let Some(seed) = number("TIDEGATE_SEED") {
-        check(seed, keeps);
+        check(seed);
         return;
     }
-    seeds.for_each(|seed| check(seed, keeps));
+    seeds.for_each(check);
 }
 
 fn streams() -> u64 {
@@ -71,20 +67,10 @@ fn streams() -> u64 {
 
 #[test]
 fn every_sizing_comes_to_what_single_comes_to() {
-    check_all((0..streams()).step_by(2), Keeps::Queues);
+    check_all((0..streams()).step_by(2));
 }
 
 #[test]
 fn every_sizing_comes_to_what_single_comes_to_on_the_other_half_of_the_streams() {
-    check_all((1..streams()).step_by(2), Keeps::Queues);
-}
-
-#[test]
-fn a_plain_engine_comes_to_what_single_comes_to() {
-    check_all(0..streams() / OTHERS, Keeps::Batches);
-}
-
-#[test]
-fn windows_come_to_what_single_comes_to() {
-    check_all(0..streams() / OTHERS, Keeps::Windows);
+    check_all((1..streams()).step_by(2));
 }

@@ -1,7 +1,6 @@
 //! What is known of every item of an engine with operations, and what must hold of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::time::Duration;
 
 use engine::{Failure, ItemId, Nanos, Retry, Snapshot, Trigger, Tunables};
 
@@ -53,8 +52,6 @@ struct Entry {
     is_bad: bool,
     /// The engine's name for it, once a handler has seen it.
     name: Option<ItemId>,
-    /// It backs off until then at the latest.
-    not_after: Nanos,
     /// Whoever waits for it has said that it need not be handled.
     cancelled: bool,
     /// The hook of dead letters was given it.
@@ -106,9 +103,6 @@ pub(crate) struct Ledger {
     pub(crate) broken: bool,
 }
 
-/// What a backoff may take longer, for a `longest` of up to a quarter of a second.
-const RETRY_TICK: Duration = Duration::from_millis(1);
-
 /// The way of follow-ups.
 const BY_HANDLERS: u64 = u64::MAX;
 
@@ -159,7 +153,7 @@ impl Ledger {
         let (pushed, expires) = (self.now, Nanos::MAX);
         let (attempts, not_before) = (0, Nanos::ZERO);
         let (state, gone, is_bad) = (State::Waits, false, false);
-        let (name, not_after, cancelled, buried) = (None, Nanos::ZERO, false, false);
+        let (name, cancelled, buried) = (None, false, false);
         let entry = Entry {
             way,
             key,
@@ -173,7 +167,6 @@ impl Ledger {
             gone,
             is_bad,
             name,
-            not_after,
             cancelled,
             buried,
         };
@@ -321,22 +314,6 @@ impl Ledger {
         let wait = Nanos::from(retry.ceiling(entry.attempts));
         let shortest = (wait.as_nanos() as f64 * (1.0 - retry.jitter)) as u64;
         entry.not_before = now.saturating_add(Nanos::from_nanos(shortest.saturating_sub(1)));
-        entry.not_after = now.saturating_add(wait).saturating_add(Nanos::from(RETRY_TICK));
-    }
-
-    /// Nothing is left to do until `next`: whoever backs off is waited for no longer than it may.
-    pub(crate) fn check_backoffs(&mut self, next: Option<Nanos>) {
-        if self.closed {
-            // Backoffs are cut short, and are no deadlines any more.
-            return;
-        }
-        self.look_who_is_gone();
-        let (now, next) = (self.now, next.unwrap_or(Nanos::MAX));
-        for (id, entry) in &self.entries {
-            // From `not_before` on it may be ready, and wait for something else.
-            let backs_off = entry.state == State::Tried && !entry.gone && entry.not_before > now;
-            assert!(!backs_off || next <= entry.not_after, "#{id} {entry:?}: next is {next}");
-        }
     }
 
     /// Whoever waits for an item has said that it need not be handled.
