@@ -190,12 +190,14 @@ pub struct Run<'a, T> {
 }
 
 impl<T> Consumer<T> {
-    /// Begins to drain up to `max` of the items that are known to be there; looks what is there now if none
-    /// are known of, as [`pop`](Self::pop) does.
+    /// Begins to drain up to `max` of the items that are there now. Where none are known of it looks as
+    /// [`pop`](Self::pop) does.
     #[inline]
     pub fn run(&mut self, max: usize) -> Run<'_, T> {
-        if self.head.known() == 0 {
-            self.head.look_anew();
+        match self.head.known() {
+            0 => _ = self.head.look_anew(),
+            known if known < max => _ = self.head.look(),
+            _ => {}
         }
         Run { claim: Claim::of(&mut self.head, max) }
     }
