@@ -122,7 +122,7 @@ impl Part {
 
 /// What an engine is going to be: shards, cores, lanes, and the bytes of every part. Its memory is
 /// all taken at the start and does not grow. Printed as a table. It stays as it was at the start: what was
-/// [tuned](Engine::tune) since is among the engine's [tunables](Engine::tunables).
+/// [tuned](crate::Engine::tune) since is among the engine's [tunables](crate::Engine::tunables).
 ///
 /// ```
 /// # use engine::{Engine, Item};
