@@ -118,6 +118,7 @@ pub mod guide;
 mod handed_over;
 mod handle;
 mod handler;
+mod hashes;
 mod home;
 mod identity;
 mod idle;

@@ -42,6 +42,7 @@ pub(crate) use accept::{Arrived, Taken};
 use crate::arena::{Arena, Block};
 use crate::dead_letters::DeadLetters;
 use crate::flight::{Boarding, Cargo, Knock};
+use crate::hashes::Hashes;
 use crate::item::Item;
 use crate::key_queue::{KeyQueue, OpenedKeys, ReadyKeys};
 use crate::nanos::Nanos;
@@ -117,6 +118,8 @@ pub(crate) struct Queues<T: Item, R, E> {
     returning: Vec<Returning<T, R, E>>,
     fronts: Vec<At>,
     touched: Vec<u64>,
+    /// Domains of the batch at hand with an item behind which the others must stay.
+    marked: Hashes,
     returns: Returns<Cargo<T, R, E>>,
     seats: Vec<Seat<T, R, E>>,
     free_seats: Vec<u32>,
@@ -210,6 +213,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             returning: Vec::with_capacity(largest + operations.follow_ups.per_item as usize),
             fronts: Vec::with_capacity(fronts::<T>(largest, operations.follow_ups)),
             touched: Vec::with_capacity(entities::<T>(largest, operations.follow_ups)),
+            marked: Hashes::new(entities::<T>(largest, operations.follow_ups).max(1)),
             returns: ringbuf::returns(away.max(1)),
             seats,
             free_seats: (0..away as u32).rev().collect(),
@@ -261,6 +265,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
                     + Tray::<T, R, E>::bytes(largest, operations.follow_ups)
                     + returning * size_of::<Returning<T, R, E>>()
                     + entities * size_of::<u64>()
+                    + Hashes::bytes(entities.max(1))
                     + fronts::<T>(largest, operations.follow_ups) * size_of::<At>()
                     + Returns::<Cargo<T, R, E>>::heap_bytes(away.max(1))
                     + away * seat

@@ -8,6 +8,7 @@ use crate::arena::Block;
 use crate::entrance::Refusal;
 use crate::error::EmitError;
 use crate::flight::{Boarding, Detached};
+use crate::hashes::Hashes;
 use crate::identity::{ItemId, Origin, Standing};
 use crate::item::{Item, ShardBy, expires_after, weight};
 use crate::key_queue::KeyQueue;
@@ -29,7 +30,7 @@ pub(crate) struct Tray<T, R, E> {
     /// All were failed in one go.
     pub(crate) failed_as_one: bool,
     /// The domains whose items must wait since one of theirs is to be tried again.
-    stopped: Vec<u64>,
+    stopped: Hashes,
     pub(crate) emitting: Emitting<T>,
     /// The way to take the batch along; none without a credit.
     pub(crate) boarding: Option<Boarding<T, R, E>>,
@@ -87,7 +88,7 @@ impl<T: Item, R, E> Tray<T, R, E> {
             at_hand: None,
             given_away: 0,
             failed_as_one: false,
-            stopped: Vec::with_capacity(if T::ENTITIES { largest } else { 0 }),
+            stopped: Hashes::new(if T::ENTITIES { largest } else { 0 }),
             emitting: Emitting {
                 rules,
                 room: 0,
@@ -109,7 +110,7 @@ impl<T: Item, R, E> Tray<T, R, E> {
     pub(crate) fn bytes(largest: usize, limits: FollowUpLimits) -> usize {
         let follow_ups = limits.per_item as usize;
         largest * size_of::<Standing>()
-            + if T::ENTITIES { largest * size_of::<u64>() } else { 0 }
+            + Hashes::bytes(if T::ENTITIES { largest } else { 0 })
             + 2 * follow_ups * size_of::<Emitted<T>>()
     }
 
@@ -158,7 +159,7 @@ impl<T: Item, R, E> Tray<T, R, E> {
     ) {
         verdicts.lay_out(items.len());
         for (at, item) in items.iter().enumerate() {
-            if !self.stopped.is_empty() && self.stopped.contains(&self.marks[at].domain) {
+            if self.stopped.contains(self.marks[at].domain) {
                 continue;
             }
             self.take_up(at);
@@ -210,7 +211,7 @@ impl<T: Item, R, E> Tray<T, R, E> {
         self.emitting.discard();
         // Without entities, all items here are of one domain.
         if waits && T::ENTITIES {
-            self.stopped.push(mark.domain);
+            self.stopped.insert(mark.domain);
         }
         !waits || T::ENTITIES
     }

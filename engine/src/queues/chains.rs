@@ -94,19 +94,6 @@ impl<T: Item, R, E> Queues<T, R, E> {
         self.recount(at);
     }
 
-    /// Whether all items of the same entity before this one have the same key.
-    pub(super) fn is_in_first_run(&self, at: At) -> bool {
-        let Node { domain, key, .. } = self.nodes[at];
-        let mut before = self.domains[domain].head;
-        while before != at {
-            if before == NOWHERE || self.nodes[before].key != key {
-                return false;
-            }
-            before = self.nodes[before].chain_after;
-        }
-        true
-    }
-
     pub(super) fn unchain(&mut self, at: At, listed: bool) {
         let Node { domain, chain_before, chain_after, .. } = self.nodes[at];
         if chain_before == NOWHERE {

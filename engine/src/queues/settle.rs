@@ -6,7 +6,7 @@ use ringbuf::Answer;
 
 use super::Queues;
 use super::isolate::Seen;
-use super::node::{Slip, Waits};
+use super::node::{Node, Slip, Waits};
 use crate::arena::Block;
 use crate::dead_letters::DeadLetter;
 use crate::handed_over::Came;
@@ -122,13 +122,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
             match (fate, item) {
                 (Fate::Done(reply), item) => {
                     came.done += units;
-                    self.note_overtaking(&slip);
+                    self.note_overtaking(slip.domain);
                     self.settle_done(item, slip, reply);
                 }
                 (Fate::Again(until), Some(item)) => {
                     if until.is_some() {
                         came.retried += units;
                         trigger = Trigger::Retry;
+                        self.marked.insert(slip.domain);
                     }
                     self.returning.push(Returning { item, slip, until });
                 }
@@ -149,6 +150,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         drop(follow_ups);
         verdicts.clear();
+        self.marked.clear();
         self.keys[key].items -= settled;
         self.send_back(key, complete, trigger);
         came
@@ -182,12 +184,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
-    /// An item is done after an earlier one of its domain that is to be tried again.
-    fn note_overtaking(&mut self, slip: &Slip<R, E>) {
-        let waits = |before: &Returning<T, R, E>| {
-            before.until.is_some() && before.slip.domain == slip.domain
-        };
-        if self.operations.ordered && self.returning.iter().any(waits) {
+    /// An item is done; was an earlier one of its domain not, which is to be tried again?
+    fn note_overtaking(&mut self, domain: u64) {
+        if self.operations.ordered && self.marked.contains(domain) {
             self.tally.counters.operations.out_of_order += 1;
         }
     }
@@ -349,15 +348,26 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
-    /// What returned of the batch's own key comes next, as far as its entities are free.
+    /// What returned of the batch's own key comes next, as far as its entities are free and have nothing of
+    /// another key before it.
     fn list_fronts(&mut self, key: At, mut cut: Option<Trigger>) {
         let mut fronts = std::mem::take(&mut self.fronts);
-        for at in fronts.drain(..) {
-            let (of, domain) = (self.nodes[at].key, self.nodes[at].domain);
-            if of == key && !self.domains[domain].is_held() && self.is_in_first_run(at) {
-                self.domains[domain].behind -= 1;
-                self.list_front(at, cut.take());
+        // All that returned stands at the front of its entity's chain, here from the last to the first.
+        fronts.reverse();
+        fronts.retain(|&at| {
+            let Node { key: of, domain, .. } = self.nodes[at];
+            let domain = &self.domains[domain];
+            if of != key {
+                self.marked.insert(domain.hash);
             }
+            !self.marked.contains(domain.hash) && !domain.is_held()
+        });
+        self.marked.clear();
+        // From the last on, since each goes to the front.
+        for at in fronts.drain(..).rev() {
+            let domain = self.nodes[at].domain;
+            self.domains[domain].behind -= 1;
+            self.list_front(at, cut.take());
         }
         self.fronts = fronts;
     }

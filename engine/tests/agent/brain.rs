@@ -107,6 +107,7 @@ impl<P: Place> Brain<P> {
         let mut world = self.world.look();
         let effect = Effect { serial: signal.serial, attempt, came: came.clone() };
         world.effects.entry(home.clone()).or_default().push(effect);
+        world.attempts.push((signal.serial, came.is_ok()));
         match came {
             Ok(()) => {
                 world.states.insert(home, state.clone());

@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) states: BTreeMap<Home, Tree>,
     /// Of each state, everything that was tried, in its order.
     pub(crate) effects: BTreeMap<Home, Vec<Effect>>,
+    /// Every attempt, in the order of all, and whether it was done.
+    pub(crate) attempts: Vec<(u64, bool)>,
     /// The batches as they were handed over.
     pub(crate) calls: Vec<Given>,
     /// Attempts that the engine counts otherwise than the world does.

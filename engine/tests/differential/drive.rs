@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use engine::testing::{Flushing, Stepped};
-use engine::{Engine, Producer, PushError, Retry, Shards, Sizing, Snapshot, Ticket};
+use engine::{Engine, Grouping, Producer, PushError, Retry, Shards, Sizing, Snapshot, Ticket};
 
 use crate::agent::brain::{Brain, Style};
 use crate::agent::instruction::{Fault, Halt};
@@ -13,7 +13,7 @@ use crate::agent::place::Place;
 use crate::agent::router::{Action, Router};
 use crate::agent::signal::{Key, Params, Signal};
 use crate::agent::world::{Reply, Shared};
-use crate::stream::{Op, Sent, Settings, Stream, params};
+use crate::stream::{Keeps, Op, Sent, Settings, Stream, params};
 use crate::twin::{Came, initial};
 
 /// The same for every engine, so that a seed comes out the same.
@@ -47,6 +47,8 @@ struct Drive<P: Place> {
     tickets: BTreeMap<u64, Ticket<Reply, Fault>>,
     sent: Vec<Sent>,
     flushes: Vec<Flush>,
+    /// Whether everything that is settled has its effects.
+    flushes_show: bool,
     /// Requests since the last turn.
     asked: usize,
     broken: Option<String>,
@@ -54,7 +56,7 @@ struct Drive<P: Place> {
 
 /// Sends a stream through an engine of so many shards.
 pub(crate) fn drive<P: Place>(stream: &Stream, sizing: Sizing, shards: usize) -> Driven {
-    let mut drive = Drive::<P>::new(&stream.settings, sizing, shards);
+    let mut drive = Drive::<P>::new(stream, sizing, shards);
     for op in &stream.ops {
         drive.op(op);
     }
@@ -62,7 +64,8 @@ pub(crate) fn drive<P: Place>(stream: &Stream, sizing: Sizing, shards: usize) ->
 }
 
 impl<P: Place> Drive<P> {
-    fn new(settings: &Settings, sizing: Sizing, shards: usize) -> Self {
+    fn new(stream: &Stream, sizing: Sizing, shards: usize) -> Self {
+        let settings = &stream.settings;
         let world = Shared::beginning_with(initial());
         let (of, style) = (world.clone(), settings.style);
         let mut builder = Engine::builder(move |_| Brain::with_style(of.clone(), style))
@@ -70,19 +73,29 @@ impl<P: Place> Drive<P> {
             .lanes(settings.lanes)
             .handle_lanes(0)
             .lane_items(settings.lane_items)
-            .lane_marks(64)
+            .lane_marks(if settings.is_long() { 1_024 } else { 64 })
             .drain_items(settings.drain_items)
             .flush_after(settings.flush_after)
             .sizing(sizing)
-            .queues(true)
-            .replies_max(256)
-            .retry(Retry { first: Duration::from_micros(50), ..Retry::attempts(settings.attempts) })
-            .held_items_max(settings.held_items_max)
-            .follow_ups(settings.per_item, settings.depth)
-            .isolate_poisoned(settings.style == Style::All)
             .open_keys(64)
             .open_items(settings.open_items)
             .after_panic(settings.after_panic);
+        match settings.keeps {
+            Keeps::Queues => {
+                let attempts = Retry::attempts(settings.attempts);
+                builder = builder
+                    .queues(true)
+                    .replies_max(if settings.is_long() { 8_192 } else { 256 })
+                    .retry(Retry { first: Duration::from_micros(50), ..attempts })
+                    .held_items_max(settings.held_items_max)
+                    .follow_ups(settings.per_item, settings.depth)
+                    .isolate_poisoned(settings.style == Style::All);
+            }
+            Keeps::Batches => {}
+            // What windows are compared with has none.
+            Keeps::Windows if sizing == Sizing::Single => {}
+            Keeps::Windows => builder = builder.grouping(Grouping::Windowed { items: 1_024 }),
+        }
         if let Some(items) = settings.key_items_max {
             builder = builder.key_items_max(items);
         }
@@ -98,6 +111,7 @@ impl<P: Place> Drive<P> {
             tickets: BTreeMap::new(),
             sent: Vec::new(),
             flushes: Vec::new(),
+            flushes_show: stream.effects_show(),
             asked: 0,
             broken: None,
         }
@@ -129,7 +143,7 @@ impl<P: Place> Drive<P> {
                 self.engine.step();
                 let after: u32 = self.world.look().tries.values().sum();
                 if after - before > 1 {
-                    self.broken = Some(format!("a step handled {} signals", after - before));
+                    self.breaks(format!("a step handled {} signals", after - before));
                 }
             }
         }
@@ -172,7 +186,7 @@ impl<P: Place> Drive<P> {
                 }
             };
             if !matches!(refused, PushError::Full(_)) || tries > 100 {
-                self.broken = Some(format!("#{} is refused: {refused}", sent.serial));
+                self.breaks(format!("#{} is refused: {refused}", sent.serial));
                 return;
             }
             signal = refused.into_inner();
@@ -189,6 +203,9 @@ impl<P: Place> Drive<P> {
     }
 
     fn resume_all(&mut self) {
+        if !self.settings.has_queues() {
+            return;
+        }
         self.asked += 1;
         if self.asked > 8 {
             self.turn();
@@ -214,9 +231,19 @@ impl<P: Place> Drive<P> {
         worked
     }
 
-    /// Whether something did not hold already; what comes after that says nothing.
+    /// Something did not hold. What comes after the first such thing may only follow from it.
+    fn breaks(&mut self, what: impl Into<String>) {
+        self.broken.get_or_insert(what.into());
+    }
+
+    /// Whether something did not hold already.
     fn is_broken(&self) -> bool {
         self.broken.is_some() || !self.world.look().miscounted.is_empty()
+    }
+
+    /// Many more than it takes to drain all that was sent item by item, and to hand each over alone.
+    fn turns_max(&self) -> usize {
+        2_000 + 4 * self.sent.len()
     }
 
     fn settle(&mut self) {
@@ -224,8 +251,8 @@ impl<P: Place> Drive<P> {
             if self.is_broken() || !self.turn() {
                 break;
             }
-            if turns == 2_000 {
-                self.broken = Some("turns do not come to an end".to_owned());
+            if turns == self.turns_max() {
+                self.breaks("turns do not come to an end");
                 break;
             }
         }
@@ -233,15 +260,12 @@ impl<P: Place> Drive<P> {
 
     /// A flush is complete when everything is settled that was sent before it.
     fn hear_flushes(&mut self) {
-        let certain = self.settings.key_items_max.is_none()
-            && !P::MERGES
-            && self.settings.style != Style::All;
         let world = self.world.look();
         for flush in &mut self.flushes {
             while let Some(outcome) = flush.flushing.outcome() {
                 flush.failed |= outcome.is_err();
                 flush.left = flush.left.saturating_sub(1);
-                if flush.left > 0 || flush.failed || !certain {
+                if flush.left > 0 || flush.failed || !self.flushes_show {
                     continue;
                 }
                 for serial in &flush.before {
@@ -251,7 +275,8 @@ impl<P: Place> Drive<P> {
                         !matches!(came, Err(Halt::Retry(_))) || attempt == self.settings.attempts
                     };
                     if !tries.any(|effect| is_last(&effect.came, effect.attempt)) {
-                        self.broken = Some(format!("a flush was complete before #{serial}"));
+                        let early = format!("a flush was complete before #{serial}");
+                        self.broken.get_or_insert(early);
                     }
                 }
             }
@@ -275,13 +300,13 @@ impl<P: Place> Drive<P> {
                     break;
                 }
                 if rounds == 1_000 {
-                    self.broken = Some("deadlines do not come to an end".to_owned());
+                    self.breaks("deadlines do not come to an end");
                     break;
                 }
             }
             let open = self.flushes.iter().filter(|flush| flush.left > 0).count();
             if open > 0 {
-                self.broken = Some(format!("{open} flushes are not complete at rest"));
+                self.breaks(format!("{open} flushes are not complete at rest"));
             }
         }
         // What is not settled without a shutdown must not be by one, where it came to rest.
@@ -292,35 +317,51 @@ impl<P: Place> Drive<P> {
         }
         let calls = self.world.look().calls.len();
         self.engine.close();
-        for _ in 0..2_000 {
+        for _ in 0..self.turns_max() {
             if self.is_broken() {
                 break;
             }
             self.engine.turn();
         }
+        let miscounted = self.world.look().miscounted.first().copied();
+        if let Some((serial, attempt)) = miscounted {
+            self.breaks(format!("#{serial}: the engine says that it is attempt {attempt}"));
+        }
         let left = self.engine.snapshot();
+        self.push_after_the_close();
         let last = if left.accepted == left.done + left.failed + left.dead {
             self.engine.shutdown()
         } else {
-            self.broken = Some(format!("the shutdown does not finish: {left}"));
+            self.breaks(format!("the shutdown does not finish: {left}"));
             left
         };
         if rested && self.world.look().calls.len() != calls {
-            self.broken = Some("at rest, something was left to the shutdown".to_owned());
+            let left = "at rest, something was left to the shutdown".to_owned();
+            self.broken.get_or_insert(left);
         }
         if !rested {
             let tickets = std::mem::take(&mut self.tickets);
             answers = tickets.into_iter().map(|(serial, ticket)| (serial, ticket.wait())).collect();
         }
         let world = self.world.look();
-        if let Some((serial, attempt)) = world.miscounted.first() {
-            self.broken = Some(format!("#{serial}: the engine says that it is attempt {attempt}"));
-        }
         let (states, effects) = (world.states.clone(), world.effects.clone());
+        let attempts = world.attempts.clone();
         let (done, failed, dead) = (last.done, last.failed, last.dead);
-        let came = Came { states, effects, answers, done, failed, dead };
+        let came = Came { states, effects, attempts, answers, done, failed, dead };
         drop(world);
         Driven { came, last, broken: self.broken }
+    }
+
+    /// What comes too late goes back to whoever pushed it.
+    fn push_after_the_close(&mut self) {
+        let late = self.sent.iter().take(8).map(|sent| sent.signal::<P>(&self.router));
+        for (at, signal) in late.collect::<Vec<_>>().into_iter().enumerate() {
+            let (serial, lane) = (signal.serial, at % self.producers.len());
+            match self.producers[lane].try_push(signal) {
+                Err(PushError::Closed(back)) if back.serial == serial => {}
+                other => self.breaks(format!("#{serial} after the close: {other:?}")),
+            }
+        }
     }
 
     fn answers(&mut self) -> BTreeMap<u64, crate::agent::brain::Answer> {

@@ -21,9 +21,21 @@ pub(crate) enum Places {
     Merging,
 }
 
+/// What brings a shard's items together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// A queue for each key, and everything that needs one.
+    Queues,
+    /// A batch for each key, and nothing else: a plain engine.
+    Batches,
+    /// Windows.
+    Windows,
+}
+
 /// The settings of one engine, but for sizing and shards.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    pub(crate) keeps: Keeps,
     pub(crate) places: Places,
     pub(crate) style: Style,
     /// What is compared with batches of one.
@@ -40,6 +52,10 @@ pub(crate) struct Settings {
     pub(crate) depth: u16,
     pub(crate) open_items: usize,
     pub(crate) after_panic: AfterPanic,
+    /// Follow-ups go onto other keys, too.
+    pub(crate) abroad: bool,
+    /// They only add up, on one shard.
+    pub(crate) adding: bool,
     /// It is shut down where the operations end, and not first let come to rest.
     pub(crate) ends_midway: bool,
 }
@@ -117,9 +133,11 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn of_seed(seed: u64) -> Self {
+    pub(crate) fn of_seed(seed: u64, keeps: Keeps) -> Self {
         let mut dice = Dice::new(seed);
-        let settings = Settings::random(&mut dice);
+        let settings = Settings::random(&mut dice, keeps);
+        // Enough of one key to fill a large batch, and lanes deep enough for the upper rows.
+        let burst = if settings.is_long() { 150 } else { 6 };
         let (agents, keys) = (1 + dice.below(4), 1 + dice.below(3));
         let mut ops = Vec::new();
         let mut serial = 0;
@@ -129,15 +147,15 @@ impl Stream {
                 0..=1 => Op::Turn,
                 2 => Op::Settle,
                 3..=4 => Op::Advance(dice.one_of(&[1, 90, 5_000, 11_000])),
-                5 => Op::Pause { agent, param },
-                6 => Op::Resume { agent, param },
-                7 => Op::Flush { agent, param },
                 8 => Op::FlushLane(agent as usize % settings.lanes),
-                9 if dice.once_in(3) => Op::Step,
-                10 if dice.once_in(2) => Op::ResumeAll,
+                5 if settings.has_queues() => Op::Pause { agent, param },
+                6 if settings.has_queues() => Op::Resume { agent, param },
+                7 if settings.has_queues() => Op::Flush { agent, param },
+                9 if settings.has_queues() && dice.once_in(3) => Op::Step,
+                10 if settings.has_queues() && dice.once_in(2) => Op::ResumeAll,
                 _ => {
                     // Several of one key are what makes a batch.
-                    for _ in 0..dice.below(6) {
+                    for _ in 0..dice.below(burst) {
                         serial += ROOT;
                         ops.push(Op::Send(sent(&mut dice, &settings, serial, agent, param, keys)));
                     }
@@ -159,18 +177,55 @@ impl Stream {
     }
 
     /// Whether what comes of each signal is the same however the batches are cut: not where an answer
-    /// depends on how many wait at the moment, or on how many attempts a shutdown cuts off.
+    /// depends on how many wait at the moment, on how many attempts a shutdown cuts off, on who is in
+    /// one call with a signal that crashes it, or on what other keys have done so far.
     pub(crate) fn is_certain(&self) -> bool {
-        let flaky = self.sent().any(|sent| is_flaky(&sent.script));
-        self.settings.key_items_max.is_none() && !(self.settings.ends_midway && flaky)
+        let flaky = self.has(&|instruction| matches!(instruction, Instruction::Flaky { .. }));
+        let enqueues = self.has(&|instruction| matches!(instruction, Instruction::Enqueue(_)));
+        self.settings.key_items_max.is_none()
+            && !(self.settings.ends_midway && flaky && self.settings.attempts > 1)
+            && !self.crashes_neighbours()
+            && !(self.settings.abroad && enqueues)
+    }
+
+    /// Whether the states come out the same in whatever order the signals are handled.
+    pub(crate) fn commutes(&self) -> bool {
+        let adds = |instruction: &Instruction| match instruction {
+            Instruction::Add { path, .. } => path == "sum",
+            Instruction::Enqueue(_) => true,
+            _ => false,
+        };
+        self.settings.shards == 1
+            && self.settings.key_items_max.is_none()
+            && self.settings.style == Style::Each
+            && !self.has(&|instruction| !adds(instruction))
+    }
+
+    /// Whether a signal that is settled has an effect.
+    pub(crate) fn effects_show(&self) -> bool {
+        let Settings { key_items_max, style, places, .. } = &self.settings;
+        key_items_max.is_none()
+            && *places != Places::Merging
+            && *style != Style::All
+            && !self.crashes_neighbours()
+    }
+
+    /// Whether a signal may fail since another one in its call has crashed it.
+    pub(crate) fn crashes_neighbours(&self) -> bool {
+        self.settings.style == Style::Bulk
+            && self.has(&|instruction| *instruction == Instruction::Crash)
+    }
+
+    /// Whether there is such an instruction anywhere.
+    fn has(&self, is_it: &dyn Fn(&Instruction) -> bool) -> bool {
+        self.sent().any(|sent| any(&sent.script, is_it))
     }
 }
 
-fn is_flaky(script: &[Instruction]) -> bool {
+fn any(script: &[Instruction], is_it: &dyn Fn(&Instruction) -> bool) -> bool {
     script.iter().any(|instruction| match instruction {
-        Instruction::Flaky { .. } => true,
-        Instruction::Enqueue(directive) => is_flaky(&directive.script),
-        _ => false,
+        Instruction::Enqueue(directive) => is_it(instruction) || any(&directive.script, is_it),
+        other => is_it(other),
     })
 }
 
@@ -186,7 +241,8 @@ fn sizing(dice: &mut Dice) -> Sizing {
 }
 
 impl Settings {
-    fn random(dice: &mut Dice) -> Self {
+    fn random(dice: &mut Dice, keeps: Keeps) -> Self {
+        let queues = keeps == Keeps::Queues;
         let places = dice.one_of(&[
             Places::ByAgent,
             Places::ByAgent,
@@ -194,28 +250,54 @@ impl Settings {
             Places::ByKey,
             Places::Merging,
         ]);
+        let places = if queues { places } else { Places::ByKey };
         let style = match places {
             Places::Merging => Style::Each,
+            // Nobody tells the bad from the good there.
+            _ if !queues => dice.one_of(&[Style::Each, Style::Bulk]),
             _ => dice.one_of(&[Style::Each, Style::Each, Style::Bulk, Style::All]),
         };
+        let long = dice.once_in(100);
+        let sizing = match sizing(dice) {
+            Sizing::Tiers(_) if keeps == Keeps::Windows => Sizing::Fixed(10),
+            other => other,
+        };
+        let abroad = queues && places == Places::ByKey && style == Style::Each && dice.once_in(4);
+        let adding = abroad && dice.once_in(2);
+        let (lane_items, open_items) = match long {
+            true => (1_024, 4_096),
+            false => (dice.one_of(&[4, 64, 64]), dice.one_of(&[20, 256])),
+        };
         Self {
+            keeps,
             places,
             style,
-            sizing: sizing(dice),
-            shards: 1 + dice.below(4) as usize,
+            sizing,
+            shards: if adding { 1 } else { 1 + dice.below(4) as usize },
+            abroad,
+            adding,
             lanes: 1 + dice.below(3) as usize,
-            lane_items: dice.one_of(&[4, 64, 64]),
+            lane_items,
             drain_items: dice.one_of(&[1, 3, 1_024]),
             flush_after: Duration::from_micros(dice.one_of(&[1, 100, 10_000])),
-            attempts: if style == Style::All { 1 } else { 1 + dice.below(4) as u32 },
+            attempts: if style == Style::All || !queues { 1 } else { 1 + dice.below(4) as u32 },
             held_items_max: dice.one_of(&[1, 2, 1_000]),
-            key_items_max: dice.once_in(8).then(|| 1 + dice.below(5) as u32),
-            per_item: dice.below(4) as u32,
+            key_items_max: (queues && dice.once_in(8)).then(|| 1 + dice.below(5) as u32),
+            per_item: if queues { dice.below(4) as u32 } else { 0 },
             depth: 1 + dice.below(3) as u16,
-            open_items: dice.one_of(&[20, 256]),
+            open_items,
             after_panic: dice.one_of(&[AfterPanic::Rebuild, AfterPanic::Keep]),
             ends_midway: dice.once_in(3),
         }
+    }
+
+    pub(crate) fn has_queues(&self) -> bool {
+        self.keeps == Keeps::Queues
+    }
+
+    /// Whether lanes and batches are to fill.
+    pub(crate) fn is_long(&self) -> bool {
+        self.lane_items > 64
     }
 }
 
@@ -234,7 +316,7 @@ fn sent(
         Places::Merging => (0..1 + dice.below(3)).map(|_| sure(dice)).collect(),
         _ => script(dice, settings, param, keys, 0),
     };
-    Sent { serial, agent, param, unknown, script, call: dice.once_in(4) }
+    Sent { serial, agent, param, unknown, script, call: settings.has_queues() && dice.once_in(4) }
 }
 
 fn path(dice: &mut Dice) -> String {
@@ -262,15 +344,18 @@ fn script(
     let mut script = Vec::new();
     for _ in 0..1 + dice.below(3) {
         script.push(match dice.below(14) {
+            instruction if settings.adding && !(7..=8).contains(&instruction) => {
+                Instruction::Add { path: "sum".to_owned(), amount: 1 + dice.below(5) as i64 }
+            }
             0..=2 => Instruction::Add { path: path(dice), amount: 1 + dice.below(5) as i64 },
             3 => Instruction::Copy { from: path(dice), to: path(dice) },
             4 => Instruction::Expect { path: path(dice), value: Tree::from(1) },
-            5 if settings.style != Style::Bulk && dice.once_in(2) => Instruction::Crash,
+            5 if dice.once_in(2) => Instruction::Crash,
             6 if settings.style != Style::All => Instruction::Flaky { times: dice.below(5) as u32 },
             7..=8 if settings.style == Style::Each && depth < 4 => {
                 // Onto the own key, or where an agent is an entity, any of its keys.
-                let by_agent = settings.places == Places::ByAgent;
-                let param = if by_agent { dice.below(keys) } else { param };
+                let any = settings.places == Places::ByAgent || settings.abroad;
+                let param = if any { dice.below(keys) } else { param };
                 let script = self::script(dice, settings, param, keys, depth + 1);
                 Instruction::Enqueue(Directive { params: params(param), script })
             }

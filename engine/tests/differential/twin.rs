@@ -18,6 +18,8 @@ use crate::stream::Stream;
 pub(crate) struct Came {
     pub(crate) states: BTreeMap<Home, Tree>,
     pub(crate) effects: BTreeMap<Home, Vec<Effect>>,
+    /// Every attempt, in the order of all, and whether it was done; not the twin's, which has another order.
+    pub(crate) attempts: Vec<(u64, bool)>,
     /// Of those that were called for.
     pub(crate) answers: BTreeMap<u64, Answer>,
     pub(crate) done: u64,
@@ -29,7 +31,8 @@ pub(crate) fn initial() -> Tree {
     Tree::from([("seed", Tree::from([("kept", Tree::from(7))]))])
 }
 
-/// Handles each state's signals one after the other, follow-ups first.
+/// Handles each state's signals one after the other, follow-ups first. Those for another state come after
+/// what that one has.
 pub(crate) fn came<P: Place>(stream: &Stream) -> Came {
     let router = Router::standard();
     let mut queues: BTreeMap<Home, VecDeque<(Signal<P>, u16, bool)>> = BTreeMap::new();
@@ -38,13 +41,15 @@ pub(crate) fn came<P: Place>(stream: &Stream) -> Came {
         queues.entry(signal.home()).or_default().push_back((signal, 0, sent.call));
     }
     let mut came = Came::default();
-    for (home, mut queue) in queues {
-        let mut state = initial();
-        let mut changed = false;
+    // Again, where signals were caused for states that had been through.
+    while let Some((home, mut queue)) = queues.pop_first() {
+        let before = came.states.get(&home);
+        let mut changed = before.is_some();
+        let mut state = before.cloned().unwrap_or_else(initial);
         let effects = came.effects.entry(home.clone()).or_default();
         while let Some((signal, depth, call)) = queue.pop_front() {
             let mut attempt = 0;
-            let mut caused = Vec::new();
+            let mut caused: Vec<(Signal<P>, u16, bool)> = Vec::new();
             let answer: Answer = loop {
                 attempt += 1;
                 caused.clear();
@@ -93,7 +98,11 @@ pub(crate) fn came<P: Place>(stream: &Stream) -> Came {
             }
             if answer.is_ok() {
                 for next in caused.into_iter().rev() {
-                    queue.push_front(next);
+                    let its = next.0.home();
+                    match its == home {
+                        true => queue.push_front(next),
+                        false => queues.entry(its).or_default().push_back(next),
+                    }
                 }
             }
             if call {

@@ -316,6 +316,7 @@ impl<const CAN: u8> Run<CAN> {
         self.engine.settle();
         let next = self.engine.next_deadline();
         assert!(next.is_none_or(|next| next > self.engine.now()), "nothing is overdue");
+        told(|ledger| ledger.check_backoffs(next));
     }
 
     /// To the next deadline, or by chance.

@@ -1,6 +1,7 @@
 //! What is known of every item of an engine with operations, and what must hold of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
 
 use engine::{Failure, ItemId, Nanos, Retry, Snapshot, Trigger, Tunables};
 
@@ -52,6 +53,8 @@ struct Entry {
     is_bad: bool,
     /// The engine's name for it, once a handler has seen it.
     name: Option<ItemId>,
+    /// It backs off until then at the latest.
+    not_after: Nanos,
     /// Whoever waits for it has said that it need not be handled.
     cancelled: bool,
     /// The hook of dead letters was given it.
@@ -84,6 +87,10 @@ pub(crate) struct Ledger {
     pub(crate) now: Nanos,
     /// Pushed since the last turn.
     unseen: Vec<u64>,
+    /// A batch that was away has been settled since the last turn, which the engine hears of in the next.
+    between_turns: bool,
+    /// To come again, as such a batch says.
+    unheard: Vec<u64>,
     entries: HashMap<u64, Entry>,
     /// Every name that the engine has given, and whose it is.
     names: HashMap<ItemId, u64>,
@@ -102,6 +109,9 @@ pub(crate) struct Ledger {
     /// Something did not hold; what, was printed.
     pub(crate) broken: bool,
 }
+
+/// What a backoff may take longer, for a `longest` of up to a quarter of a second.
+const RETRY_TICK: Duration = Duration::from_millis(1);
 
 /// The way of follow-ups.
 const BY_HANDLERS: u64 = u64::MAX;
@@ -147,13 +157,17 @@ impl Ledger {
             let entry = self.entry(id);
             entry.expires = entry.lives.map_or(Nanos::MAX, |lives| now.saturating_add(lives));
         }
+        self.between_turns = false;
+        for id in std::mem::take(&mut self.unheard) {
+            self.backs_off(id);
+        }
     }
 
     fn enter(&mut self, id: u64, way: u64, key: u64, domain: u64, lives: Option<Nanos>) {
         let (pushed, expires) = (self.now, Nanos::MAX);
         let (attempts, not_before) = (0, Nanos::ZERO);
         let (state, gone, is_bad) = (State::Waits, false, false);
-        let (name, cancelled, buried) = (None, false, false);
+        let (name, not_after, cancelled, buried) = (None, Nanos::ZERO, false, false);
         let entry = Entry {
             way,
             key,
@@ -167,6 +181,7 @@ impl Ledger {
             gone,
             is_bad,
             name,
+            not_after,
             cancelled,
             buried,
         };
@@ -259,6 +274,7 @@ impl Ledger {
 
     /// A batch is about to come back; or it is lost.
     pub(crate) fn come_back(&mut self, ids: &[u64], lost: bool) {
+        self.between_turns = true;
         for id in ids {
             self.entry(*id).state = if lost { State::Lost } else { State::Tried };
         }
@@ -305,15 +321,41 @@ impl Ledger {
 
     /// An item is to come again.
     pub(crate) fn retry(&mut self, id: u64) {
-        let (Terms { retry, .. }, now, closed) = (self.terms(), self.now, self.closed);
+        let (Terms { retry, .. }, closed) = (self.terms(), self.closed);
         let entry = self.entry(id);
         entry.attempts += 1;
         // While the engine drains there is no further attempt.
         let is_last = entry.attempts == retry.attempts || closed;
         entry.state = if is_last { State::Decided(Final::Fail) } else { State::Tried };
+        self.backs_off(id);
+        if self.between_turns {
+            self.unheard.push(id);
+        }
+    }
+
+    /// An item's backoff begins now.
+    fn backs_off(&mut self, id: u64) {
+        let (Terms { retry, .. }, now) = (self.terms(), self.now);
+        let entry = self.entry(id);
         let wait = Nanos::from(retry.ceiling(entry.attempts));
         let shortest = (wait.as_nanos() as f64 * (1.0 - retry.jitter)) as u64;
         entry.not_before = now.saturating_add(Nanos::from_nanos(shortest.saturating_sub(1)));
+        entry.not_after = now.saturating_add(wait).saturating_add(Nanos::from(RETRY_TICK));
+    }
+
+    /// Nothing is left to do until `next`: whoever backs off is waited for no longer than it may.
+    pub(crate) fn check_backoffs(&mut self, next: Option<Nanos>) {
+        if self.closed {
+            // Backoffs are cut short, and are no deadlines any more.
+            return;
+        }
+        self.look_who_is_gone();
+        let (now, next) = (self.now, next.unwrap_or(Nanos::MAX));
+        for (id, entry) in &self.entries {
+            // From `not_before` on it may be ready, and wait for something else.
+            let backs_off = entry.state == State::Tried && !entry.gone && entry.not_before > now;
+            assert!(!backs_off || next <= entry.not_after, "#{id} {entry:?}: next is {next}");
+        }
     }
 
     /// Whoever waits for an item has said that it need not be handled.
