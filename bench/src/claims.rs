@@ -179,10 +179,12 @@ fn added() -> Vec<Cell> {
     cells
 }
 
-/// Less than a millisecond from a turn's start to hand-over, for bursts of 200 that are there at once.
+/// Less than a millisecond from a turn's start to hand-over, for bursts of 200 that are there at once: of one
+/// key, so that the turn that sees them fills their batches and hands them over.
 fn formation() -> Cell {
     let load = Load::Paced { arrivals: Arrivals::Bursts(200), percent: 5, of: Mode::Single };
-    let case = situation(Claim::Formation, Price::Free, load, 200_000);
+    let workload = Workload { items: 200_000, keys: 1 };
+    let case = Situation { workload, ..situation(Claim::Formation, Price::Free, load, 0) };
     Cell::new(case, &Formed(Mode::Tiers), &const { Bound { name: "1 ms", ns: 1e6 } })
         .with_claim("formation of a burst of 200 < 1 ms, p99")
         .with_target(1.0)
@@ -213,7 +215,8 @@ fn memory() -> Vec<Cell> {
             .in_unit("B")
     };
     let bound = &const { Bound { name: "64 bytes", ns: 64.0 } };
-    vec![cell(199, bound).with_target(1.0), cell(199, &GroupedByMap), cell(50, &GroupedByMap)]
+    let bounds = [199, 50].map(|each| cell(each, bound).with_target(1.0));
+    bounds.into_iter().chain([199, 50].map(|each| cell(each, &GroupedByMap))).collect()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use crossbeam_map::CrossbeamMap;
 use h2::H2;
 use item::{NamedRow, Record};
 use multistream_batch::MultistreamBatch;
-use tidegate::{TIDEGATE, Tidegate, WINDOWED};
+use tidegate::{RELAYED, TIDEGATE, Tidegate, WINDOWED};
 use tokio_map::TokioMap;
 
 /// How often which key is drawn.
@@ -207,6 +207,10 @@ pub(crate) fn cells() -> Vec<Cell> {
             }));
         }
     }
+    for keys in [8, 1_000] {
+        let case = EngineCase::new(keys, Dist::Uniform);
+        cells.push(Contender::<Row>::PLAIN.cell(case, &RELAYED));
+    }
     for keys in [1_000, 100_000] {
         let case = EngineCase::new(keys, Dist::Uniform);
         let several = [(2, 1), (4, 1), (1, 2), (2, 2)];
@@ -242,7 +246,7 @@ mod tests {
 
     fn all<T: Record>() -> Vec<&'static dyn Peer<EngineCase<T>>> {
         let peers = Contender::<T>::ALL.map(|contender| contender.peer);
-        peers.into_iter().chain([&TIDEGATE as _, &WINDOWED as _]).collect()
+        peers.into_iter().chain([&TIDEGATE as _, &WINDOWED as _, &RELAYED as _]).collect()
     }
 
     #[test]
@@ -262,7 +266,8 @@ mod tests {
     #[test]
     fn several_producers_and_shards_lose_nothing() {
         let peers = Contender::<Row>::SCALING.map(|contender| contender.peer);
-        let peers: Vec<_> = peers.into_iter().chain([&TIDEGATE as _, &WINDOWED as _]).collect();
+        let peers: Vec<_> =
+            peers.into_iter().chain([&TIDEGATE as _, &WINDOWED as _, &RELAYED as _]).collect();
         for (producers, shards) in [(2, 1), (4, 1), (1, 2), (4, 2)] {
             let case = EngineCase::new(100, Dist::Uniform).producers(producers).shards(shards);
             check(case.items(20_000), &peers);

@@ -6,7 +6,7 @@ use engine::Sizing;
 
 use crate::Failure;
 use crate::checksum::Digest;
-use crate::engine::tidegate::{TIDEGATE, Tidegate};
+use crate::engine::tidegate::{Pushing, TIDEGATE, Tidegate};
 use crate::engine::{Dist, EngineCase};
 use crate::limits::{QUEUE_ITEMS, RUN_ITEMS};
 use crate::options::Smoke;
@@ -132,7 +132,7 @@ fn engines(items: u64) -> Result<(), Failure> {
         }
     }
     let case = EngineCase::<Row>::new(1_000, Dist::Uniform).items(items);
-    let setup = Tidegate { runs: false, ..TIDEGATE };
+    let setup = Tidegate { pushing: Pushing::One, ..TIDEGATE };
     through_engine(case, 1, 1_000, setup)
 }
 
@@ -142,7 +142,7 @@ fn through_engine(
     keys: u32,
     setup: Tidegate,
 ) -> Result<(), Failure> {
-    let pushed = if setup.runs { "runs" } else { "push" };
+    let pushed = if matches!(setup.pushing, Pushing::Runs) { "runs" } else { "push" };
     let name = name(setup.sizing, shards, pushed);
     report(&name, keys, case.expected(), &setup.run(case)?)
 }

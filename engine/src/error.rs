@@ -45,6 +45,10 @@ pub enum PushError<T> {
     /// The item expires, or names an entity, and its type says that none does: set
     /// [`Item::EXPIRES`](crate::Item::EXPIRES) or [`Item::ENTITIES`](crate::Item::ENTITIES).
     Undeclared(T),
+    /// More legs of one [route](crate::Producer::route) have the same shard than its lane will ever have room
+    /// for. Route fewer at a time, or start the engine with longer lanes
+    /// ([`lane_items`](crate::Builder::lane_items), [`lane_marks`](crate::Builder::lane_marks)).
+    NeverFits(T),
 }
 
 impl<T> PushError<T> {
@@ -58,7 +62,8 @@ impl<T> PushError<T> {
             | Self::WrongKey(item)
             | Self::NoReplySlot(item)
             | Self::TooHeavy(item)
-            | Self::Undeclared(item) => item,
+            | Self::Undeclared(item)
+            | Self::NeverFits(item) => item,
         }
     }
 
@@ -78,6 +83,7 @@ impl<T> PushError<T> {
             Self::NoReplySlot(item) => PushError::NoReplySlot(change(item)),
             Self::TooHeavy(item) => PushError::TooHeavy(change(item)),
             Self::Undeclared(item) => PushError::Undeclared(change(item)),
+            Self::NeverFits(item) => PushError::NeverFits(change(item)),
         }
     }
 }
@@ -92,6 +98,7 @@ impl<T> fmt::Debug for PushError<T> {
             Self::NoReplySlot(_) => "NoReplySlot(..)",
             Self::TooHeavy(_) => "TooHeavy(..)",
             Self::Undeclared(_) => "Undeclared(..)",
+            Self::NeverFits(_) => "NeverFits(..)",
         })
     }
 }
@@ -106,6 +113,9 @@ impl<T> fmt::Display for PushError<T> {
             Self::NoReplySlot(_) => "all reply slots are taken (`replies_max`)",
             Self::TooHeavy(_) => TOO_HEAVY,
             Self::Undeclared(_) => UNDECLARED,
+            Self::NeverFits(_) => {
+                "more legs for one shard than a lane has room for (`lane_items`, `lane_marks`)"
+            }
         })
     }
 }

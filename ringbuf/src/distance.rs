@@ -32,7 +32,7 @@ const TRIALS_APART: u32 = 1_024;
 /// ```
 /// let (mut producer, mut consumer) = ringbuf::ring::<u64>(32);
 /// producer.try_push(7).unwrap();
-/// let mut distance = ringbuf::Distance::of_items(size_of::<u64>());
+/// let mut distance = ringbuf::Distance::new(size_of::<u64>(), 32);
 /// // Each time, in a consumer's loop:
 /// distance.wait();
 /// distance.found(consumer.len());
@@ -40,8 +40,10 @@ const TRIALS_APART: u32 = 1_024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Distance {
-    /// Items that are worth the wait.
+    /// Items that are worth the wait; 0 where no wait is.
     wanted: usize,
+    /// With so many the producer waits for room.
+    full: usize,
     /// Rounds to spin before the next look; 0 while the consumer keeps no distance.
     rounds: u32,
     /// Small finds to let go by before the next trial.
@@ -51,11 +53,14 @@ pub struct Distance {
 }
 
 impl Distance {
-    /// For items of so many bytes.
+    /// For items of so many bytes, in a ring with room for `capacity` of them. In one that is too small to
+    /// fall behind in, a consumer never waits.
     #[must_use]
-    pub fn of_items(bytes: usize) -> Self {
-        let wanted = (WANTED_BYTES / bytes.max(1)).max(2 * FEW);
-        Self { wanted, rounds: 0, left: 0, apart: 1 }
+    pub fn new(item_bytes: usize, capacity: usize) -> Self {
+        // No more than a half of the ring, or the producer would wait in turn.
+        let wanted = (WANTED_BYTES / item_bytes.max(1)).max(2 * FEW).min(capacity / 2);
+        let wanted = if wanted < 2 * FEW { 0 } else { wanted };
+        Self { wanted, full: capacity, rounds: 0, left: 0, apart: 1 }
     }
 
     /// Spins, if that pays; to be called where nothing is known to be there, before looking.
@@ -78,6 +83,8 @@ impl Distance {
             } else {
                 self.rounds = *ROUNDS.start();
             }
+        } else if items >= self.full {
+            self.rounds = 0;
         } else if items < FEW {
             self.rounds = 0;
             self.left = self.apart;
@@ -108,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_consumer_at_its_producers_heels_falls_behind_until_what_it_finds_is_worth_it() {
-        let mut distance = Distance::of_items(64);
+        let mut distance = Distance::new(64, 8_192);
         assert_eq!(rounds(&mut distance, [1, 8, 16, 31]), [8, 16, 32, 64]);
         assert_eq!(
             rounds(&mut distance, [20, 32, 128]),
@@ -120,13 +127,13 @@ mod tests {
 
     #[test]
     fn whoever_finds_nothing_or_much_never_waits() {
-        let mut distance = Distance::of_items(64);
+        let mut distance = Distance::new(64, 8_192);
         assert_eq!(rounds(&mut distance, [0, 0, 16, 8_192, 0]), [0; 5]);
     }
 
     #[test]
     fn where_waiting_brings_nothing_hardly_an_item_waits() {
-        let mut distance = Distance::of_items(8);
+        let mut distance = Distance::new(8, 8_192);
         // One item at a time, however long it is waited for.
         let waits = rounds(&mut distance, [1; 10_000]);
         let waited = waits.iter().filter(|&&rounds| rounds > 0).count();
@@ -140,7 +147,18 @@ mod tests {
 
     #[test]
     fn large_items_and_items_without_a_size_ask_for_some_items_too() {
-        assert_eq!(Distance::of_items(1 << 20).wanted, 2 * FEW);
-        assert_eq!(Distance::of_items(0).wanted, WANTED_BYTES);
+        assert_eq!(Distance::new(1 << 20, 8_192).wanted, 2 * FEW);
+        assert_eq!(Distance::new(0, 8_192).wanted, WANTED_BYTES);
+    }
+
+    #[test]
+    fn nobody_falls_behind_by_more_than_the_ring_has_room_for() {
+        // What fills a small ring is much, though 32 lines would be more.
+        let mut small = Distance::new(8, 64);
+        assert_eq!(rounds(&mut small, [64; 100]), [0; 100]);
+        // And where waiting lets it fill, that ends.
+        assert_eq!(rounds(&mut small, [1, 10, 33, 64, 64]), [8, 16, 16, 0, 0]);
+        let mut tiny = Distance::new(8, 16);
+        assert_eq!(rounds(&mut tiny, [1, 7, 16, 3, 9]), [0; 5]);
     }
 }

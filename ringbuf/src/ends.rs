@@ -38,9 +38,6 @@ use std::task::{Poll, Waker};
 /// The final head while there is none.
 const OPEN: u64 = u64::MAX;
 
-/// With fewer slots a distance between the ends would leave the producer without room.
-const DISTANCE_CAPACITY: usize = 64;
-
 /// A bit: the consumer has closed.
 const CLOSED: u64 = 1;
 /// A bit, for life: publishing and looking needs a fence between.
@@ -447,8 +444,8 @@ pub(crate) struct Head<T> {
     tail_seen: u64,
     /// The final head is published.
     finished: bool,
-    /// How far to keep behind the producer, where there is room for that.
-    distance: Option<Distance>,
+    /// How far to keep behind the producer.
+    distance: Distance,
     core: Arc<Core<T>>,
 }
 
@@ -460,8 +457,7 @@ impl<T> Head<T> {
             head: 0,
             tail_seen: 0,
             finished: false,
-            distance: (core.slots.view().capacity() >= DISTANCE_CAPACITY)
-                .then(|| Distance::of_items(size_of::<T>())),
+            distance: Distance::new(size_of::<T>(), core.slots.view().capacity()),
             core: Arc::clone(core),
         }
     }
@@ -507,13 +503,9 @@ impl<T> Head<T> {
     /// pays.
     #[cold]
     pub(crate) fn look_anew(&mut self) -> usize {
-        if let Some(distance) = &self.distance {
-            distance.wait();
-        }
+        self.distance.wait();
         let found = self.look();
-        if let Some(distance) = &mut self.distance {
-            distance.found(found);
-        }
+        self.distance.found(found);
         found
     }
 

@@ -172,7 +172,7 @@ impl<T> Consumer<T> {
     /// Takes the next item, if there is one.
     ///
     /// Frees its slot at once, and wakes a producer that waits for room. A consumer that finds next to
-    /// nothing each time it looks is at its producer's heels, which slows both down; in a ring of 64 slots or
+    /// nothing each time it looks is at its producer's heels, which slows both down; in a ring of 32 slots or
     /// more it then spins for a moment before it looks, 1 to 3 µs at most, as long as that pays: see
     /// [`Distance`](crate::Distance).
     #[inline(always)]

@@ -73,12 +73,12 @@ pub(crate) fn fastest(price: Price, mode: Mode) -> Result<f64, Failure> {
     }
     let case = flooded::situation(price, mode);
     let setup = Setup::new(mode, case.workload.keys);
-    // Pushed from where the load is pushed from.
+    // Pushed from where the load is pushed from, and in the same way.
     let flood = || {
         let passed = price.pass(
             &setup,
             || Nobody,
-            |producer| on_first(|| Ok(producer.push_rows(case.workload.rows())?)),
+            |producer| on_first(|| Ok(producer.push_run(&mut case.rows())?)),
         )?;
         Ok(passed.run().ns)
     };

@@ -20,8 +20,16 @@ pub(crate) struct Tidegate {
     pub(crate) name: &'static str,
     pub(crate) sizing: Sizing,
     pub(crate) grouping: Grouping,
-    /// Whether items are pushed in runs, or one by one.
-    pub(crate) runs: bool,
+    pub(crate) pushing: Pushing,
+}
+
+/// How items are pushed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pushing {
+    One,
+    Runs,
+    /// In runs of so many, each by a producer of its own, which goes when it has pushed them.
+    Stints(usize),
 }
 
 /// As the peers batch: up to the same size, for as long; pushed in the cheapest way there is.
@@ -29,7 +37,14 @@ pub(crate) const TIDEGATE: Tidegate = Tidegate {
     name: "tidegate",
     sizing: Sizing::Fixed(BATCH_ITEMS as u32),
     grouping: Grouping::Hashed,
-    runs: true,
+    pushing: Pushing::Runs,
+};
+
+/// The same, but that producers come and go.
+pub(crate) const RELAYED: Tidegate = Tidegate {
+    name: "tidegate, a producer for each 1,000 items",
+    pushing: Pushing::Stints(1_000),
+    ..TIDEGATE
 };
 
 /// The same, but that items gather in windows of the default size.
@@ -93,17 +108,29 @@ impl<T: Record> Peer<EngineCase<T>> for Tidegate {
         .open_keys((keys as usize).max(65_536))
         .open_items(1 << 20)
         .start()?;
-        let runs = self.runs;
+        let (pushing, way_in) = (self.pushing, &engine);
         let mut producers = Vec::new();
         for mut stream in case.streams() {
-            let mut producer = engine.producer()?;
+            let mut producer = way_in.producer()?;
             producers.push(move || {
-                if runs {
-                    producer.push_run(&mut stream).map_err(|error| error.to_string())?;
-                } else {
-                    for item in stream {
-                        producer.push(item).map_err(|error| error.to_string())?;
+                match pushing {
+                    Pushing::Runs => {
+                        producer.push_run(&mut stream).map_err(|error| error.to_string())?;
                     }
+                    Pushing::One => {
+                        for item in stream {
+                            producer.push(item).map_err(|error| error.to_string())?;
+                        }
+                    }
+                    Pushing::Stints(items) => loop {
+                        let mut stint = stream.by_ref().take(items);
+                        let pushed = producer.push_run(&mut stint);
+                        if pushed.map_err(|error| error.to_string())? < items {
+                            break;
+                        }
+                        drop(producer);
+                        producer = way_in.producer().map_err(|error| error.to_string())?;
+                    },
                 }
                 Ok::<_, Fault>(())
             });

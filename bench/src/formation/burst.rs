@@ -11,7 +11,7 @@ pub(super) enum Home {
     /// last hand-over of the burst.
     Stepped,
     /// On a thread of its own, which spins; the time is that of the shard's own histogram, to the
-    /// hand-over of each batch.
+    /// hand-over of the burst as one batch.
     Shard,
 }
 

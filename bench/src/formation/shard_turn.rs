@@ -1,11 +1,11 @@
 //! Real turns on a shard's own thread, which spins for the next burst: formation as the shard measures
-//! it itself, each batch, in the histogram of the snapshot.
+//! it itself, in the histogram of the snapshot. A burst is a batch, so that each value is a whole burst's.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use engine::{Engine, Idle};
+use engine::{Engine, Idle, Sizing};
 
 use super::attended::{Attended, nothing};
 use super::baton::Baton;
@@ -24,7 +24,8 @@ const BETWEEN: Duration = Duration::from_micros(60);
 /// A percentile of fewer batches than one for so many bursts says nothing.
 const SAMPLED_PART: u64 = 20;
 
-/// The engine as it is by default, except that its shard never stops spinning.
+/// The engine as it is by default, except that its batches are as large as the bursts, and that its shard
+/// never stops spinning.
 pub(super) struct Tidegate;
 
 impl Peer<Burst> for Tidegate {
@@ -38,6 +39,7 @@ impl Peer<Burst> for Tidegate {
         let counted = Arc::clone(&baton);
         let keys = case.keys;
         let engine = Engine::builder(move |_| Attended::new(&counted, keys, nothing, &report))
+            .sizing(Sizing::Fixed(case.items))
             .idle(Idle::Times { spin: Duration::from_secs(1), yielding: Duration::ZERO })
             .lanes(1)
             .handle_lanes(0)

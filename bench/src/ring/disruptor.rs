@@ -37,7 +37,7 @@ impl<const N: usize> Peer<RingCase<N>> for Disruptor {
             let mut taken = Taken::default();
             let mut pause = Pause::default();
             loop {
-                match poller.poll() {
+                match poller.take(case.burst as u64) {
                     Ok(mut events) => {
                         let mut sum = taken.sum;
                         (&mut events).for_each(|item| sum.add(item));

@@ -30,7 +30,7 @@ impl Case for PingPong {
     const WORKLOAD: &'static str = "ring";
 
     fn cell(&self) -> String {
-        "ping-pong item=8".to_owned()
+        "of=round-trip item=8".to_owned()
     }
 
     fn expected(&self) -> Digest {

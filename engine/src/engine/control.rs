@@ -22,7 +22,7 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
     ///
     /// # Errors
     ///
-    /// [`ControlError`] says why it is not paused, on any shard.
+    /// [`ControlError`] says why. Then it is paused on no shard, also if it was before.
     pub fn pause(&self, key: &<H::Item as Item>::Key<'_>) -> Result<(), ControlError> {
         let hash = self.entrance.router.hash_key::<H::Item>(key);
         self.refuse_at_home()?;

@@ -29,7 +29,7 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
     /// # Errors
     ///
     /// [`RouteError`] gives all legs back. Its cause is one of [`push`](Self::push)'s,
-    /// [`PushError::NoReplySlot`] if there are not as many slots as legs, or [`PushError::Full`] if one
+    /// [`PushError::NoReplySlot`] if there are not as many slots as legs, or [`PushError::NeverFits`] if one
     /// lane will never have room for all that are meant for it.
     ///
     /// # Panics
@@ -129,8 +129,10 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
             if self.lane.is_closed(shard) {
                 return Err(PushError::Closed(()));
             }
-            let never = legs > self.lane.capacity() || legs > self.lane.mark_capacity();
-            if never || !waits {
+            if legs > self.lane.capacity() || legs > self.lane.mark_capacity() {
+                return Err(PushError::NeverFits(()));
+            }
+            if !waits {
                 return Err(PushError::Full(()));
             }
             if self.entrance.home.is_here() {

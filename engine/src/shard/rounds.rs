@@ -17,7 +17,7 @@ impl<H: Handler, S: BuildHasher, C: Core<H>> Shard<H, S, C> {
     pub(crate) fn run(mut self, idle: &IdleTimes, parker: &Parker) -> Box<Histograms> {
         let mut idling = Idling::default();
         // A shard at its producers' heels slows them down: see `ringbuf::Distance`.
-        let mut distance = Distance::of_items(size_of::<H::Item>());
+        let mut distance = Distance::new(size_of::<H::Item>(), self.lanes.capacity());
         while !self.has_ended() {
             distance.wait();
             let now = self.clock.now();

@@ -83,7 +83,7 @@ fn a_route_for_which_a_lane_never_has_room_is_refused_and_not_waited_for() {
         // On its own thread: were it to wait, it would wait for itself.
         let (mut engine, mut producer) = stepped(builder);
         let error = producer.route((0..5).map(|key| Op::new(key, 1))).expect_err("four slots");
-        assert!(matches!(error.cause, PushError::Full(())), "{error:?}");
+        assert!(matches!(error.cause, PushError::NeverFits(())), "{error:?}");
         assert_eq!(keys(&error), [0, 1, 2, 3, 4]);
         let four = producer.route((0..4).map(|key| Op::new(key, 1))).expect("there is room");
         engine.settle();

@@ -283,7 +283,8 @@ impl<const CAN: u8> Run<CAN> {
                 self.routes.push((ids, tickets));
             }
             Err(error) => {
-                let full = matches!(error.cause, PushError::Full(()) | PushError::NoReplySlot(()));
+                use PushError::{Full, NeverFits, NoReplySlot};
+                let full = matches!(error.cause, Full(()) | NeverFits(()) | NoReplySlot(()));
                 assert!(full, "{error:?}");
                 assert!(error.legs.iter().map(|leg| leg.id).eq(ids), "all come back");
             }
