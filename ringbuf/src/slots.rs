@@ -308,22 +308,23 @@ impl<T> View<T> {
         let mut count = Count { next: *next, place: next };
         // Before this number, what lies `AHEAD` is nothing that the consumer may still have to read.
         let ask_until = (freed + self.capacity() as u64).saturating_sub(Self::AHEAD as u64);
-        // A loop for each part: without a number to be masked for each item.
         for part in [first, second] {
             // Nor is anything asked for past the end of the storage.
             let before_end = (self.capacity() - self.index(count.next)).saturating_sub(Self::AHEAD);
-            let asking = (ask_until.saturating_sub(count.next) as usize).min(before_end);
-            let (asking, rest) = part.split_at_mut(asking.min(part.len()));
-            for slot in asking {
-                let Some(item) = items.next() else { return };
-                Self::ask_to_write(slot.as_ptr().wrapping_add(Self::AHEAD));
-                slot.write(item);
-                count.next += 1;
-            }
-            for slot in rest {
-                let Some(item) = items.next() else { return };
-                slot.write(item);
-                count.next += 1;
+            let mut asking = (ask_until.saturating_sub(count.next) as usize).min(before_end);
+            // Lines are asked for some at a time, and not one beside each item: so the loop over the items is
+            // as plain as can be, and small ones are made and stored several at once.
+            for stretch in part.chunks_mut(Self::AHEAD) {
+                let coming = items.size_hint().1.unwrap_or(usize::MAX).min(stretch.len());
+                for slot in (0..coming.min(asking)).step_by(Self::LINE_ITEMS) {
+                    Self::ask_to_write(stretch.as_ptr().wrapping_add(slot + Self::AHEAD).cast());
+                }
+                asking = asking.saturating_sub(stretch.len());
+                for slot in stretch {
+                    let Some(item) = items.next() else { return };
+                    slot.write(item);
+                    count.next += 1;
+                }
             }
         }
     }
