@@ -75,8 +75,8 @@ pub trait Item: Send + Sized + 'static {
     /// [`expires_after`](Self::expires_after) says otherwise is not accepted.
     const EXPIRES: bool = false;
 
-    /// The time from its push after which it is of no use any more: if a handler has not seen it by then, it
-    /// fails as [`Expired`](crate::Failure::Expired). Counted from the turn that first sees it in its lane: so
+    /// The time from its push after which it is of no use any more: if it waits then, if only to
+    /// be tried again, it fails as [`Expired`](crate::Failure::Expired). Counted from the turn that first sees it in its lane: so
     /// late by up to a turn, with the handler calls of that, and never early. Where a lane stays behind for many
     /// turns the shard does not keep when it first saw which item: then it counts from a later turn, up to the
     /// one that takes the item in, so the item may be handed over after its time. Takes effect up to the

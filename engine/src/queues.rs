@@ -120,6 +120,8 @@ pub(crate) struct Queues<T: Item, R, E> {
     touched: Vec<u64>,
     /// Domains of the batch at hand with an item behind which the others must stay.
     marked: Hashes,
+    /// A call's item is back whose cancelling came while it was away.
+    cancels_unheard: bool,
     returns: Returns<Cargo<T, R, E>>,
     seats: Vec<Seat<T, R, E>>,
     free_seats: Vec<u32>,
@@ -214,6 +216,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
             fronts: Vec::with_capacity(fronts::<T>(largest, operations.follow_ups)),
             touched: Vec::with_capacity(entities::<T>(largest, operations.follow_ups)),
             marked: Hashes::new(entities::<T>(largest, operations.follow_ups).max(1)),
+            cancels_unheard: false,
             returns: ringbuf::returns(away.max(1)),
             seats,
             free_seats: (0..away as u32).rev().collect(),

@@ -547,4 +547,75 @@ mod tests {
         let (few, many) = (looks(400), looks(3_200));
         assert!(many <= few * 9, "{few} and {many} looks at nodes");
     }
+
+    /// One of an entity's.
+    struct Deed;
+
+    impl Item for Deed {
+        type Key<'a> = u64;
+        const ENTITIES: bool = true;
+
+        fn key(&self) -> u64 {
+            8
+        }
+
+        fn entity(&self) -> Option<u64> {
+            Some(3)
+        }
+    }
+
+    /// Is done with each at the attempt that its first field says.
+    struct Does(u32);
+
+    impl Handler for Does {
+        type Item = Deed;
+        type Reply = ();
+        type Error = ();
+
+        fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+            let again = batch.attempt(0) < self.0;
+            batch.settle_bulk(|_, deeds, verdicts| {
+                for at in 0..deeds.len() {
+                    verdicts.set(at, if again { Verdict::Retry(()) } else { Verdict::Done(()) });
+                }
+            })
+        }
+    }
+
+    /// Looks at nodes that so many items of one entity take, in batches of that size.
+    fn looks_at_deeds(items: u64, batch: u32, attempts: u32) -> u64 {
+        let retry = Retry { attempts, jitter: 0.0, ..Retry::default() };
+        let builder = Engine::builder(move |_| Does(attempts))
+            .shards(Shards::Count(1))
+            .sizing(Sizing::Fixed(batch))
+            .queues(true)
+            .retry(retry)
+            .open_items(4_000)
+            .held_items_max(4_000)
+            .lane_items(4_096)
+            .drain_items(4_096);
+        let mut engine = Stepped::new(builder).expect("the settings can work");
+        let mut producer = engine.producer().expect("a lane");
+        for _ in 0..items {
+            producer.try_push(Deed).expect("there is room");
+        }
+        let before = LOOKS.get();
+        engine.settle();
+        engine.advance(Duration::from_secs(1));
+        engine.settle();
+        assert_eq!(engine.snapshot().done, items);
+        LOOKS.get() - before
+    }
+
+    #[test]
+    fn what_waits_of_an_entity_is_not_walked_through_for_each_item_that_is_settled() {
+        let (few, many) = (looks_at_deeds(400, 4, 1), looks_at_deeds(3_200, 4, 1));
+        assert!(many <= few * 9, "{few} and {many} looks at nodes");
+    }
+
+    #[test]
+    fn what_waits_of_an_entity_is_not_walked_through_for_each_item_that_is_to_be_tried_again() {
+        let (few, many) = (looks_at_deeds(400, 400, 2), looks_at_deeds(3_200, 3_200, 2));
+        assert!(many <= few * 9, "{few} and {many} looks at nodes");
+    }
 }

@@ -124,9 +124,10 @@ impl<R, E> Ticket<R, E> {
         }
     }
 
-    /// The item need not be handled any more: if no handler has seen it when the shard hears of this, it
-    /// fails as [`Failure::Cancelled`]; otherwise nothing changes. The answer comes all the same, and says
-    /// which it was.
+    /// The item need not be handled any more: if it waits when the shard hears of this, it fails as
+    /// [`Failure::Cancelled`] (one that is to be tried again has been tried before, all the same); if its batch
+    /// is away, it does so when it comes back to be tried again. Otherwise nothing changes. The answer comes
+    /// in any case, and says which it was.
     pub fn cancel(&self) {
         self.reply.cancel();
         if let Some(cancels) = self.calls.cancels.get(self.shard as usize) {

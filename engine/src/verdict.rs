@@ -33,9 +33,9 @@ pub enum Failure<E> {
     Undecided,
     /// Its key had as many items as [`key_items_max`](crate::Builder::key_items_max) allows.
     KeyFull,
-    /// It [expired](crate::Item::expires_after) before it was handed over.
+    /// It [expired](crate::Item::expires_after) while it waited, if only to be tried again.
     Expired,
-    /// Whoever waited for it [cancelled](crate::Ticket::cancel) it before it was handed over.
+    /// Whoever waited for it [cancelled](crate::Ticket::cancel) it while it waited, if only to be tried again.
     Cancelled,
     /// Its handler took it along and did not settle it [in time](crate::Builder::in_flight_for).
     TimedOut,
@@ -58,8 +58,8 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Self::Panicked => f.write_str("user code panicked on it"),
             Self::Undecided => f.write_str("the handler decided nothing about it"),
             Self::KeyFull => f.write_str("its key had as many items as it may"),
-            Self::Expired => f.write_str("it expired before it was handled"),
-            Self::Cancelled => f.write_str("it was cancelled before it was handled"),
+            Self::Expired => f.write_str("it expired while it waited"),
+            Self::Cancelled => f.write_str("it was cancelled while it waited"),
             Self::TimedOut => f.write_str("its batch was taken along and not settled in time"),
             Self::Abandoned => f.write_str("its batch was taken along and dropped unsettled"),
             Self::UnknownDestination => f.write_str("nobody knows its destination"),

@@ -405,7 +405,7 @@ mod tests {
             let input = Input::read(None, None).unwrap();
             let (folder, names) = (tempfile::tempdir().unwrap(), Arc::new(input.names));
             let db = folder.path().join("x.db");
-            let letters = Letters::create(&folder.path().join("dead.jsonl")).unwrap();
+            let letters = Letters::create(&folder.path().join("dead.jsonl"), || Ok(())).unwrap();
             let ledger = Arc::new(Ledger::of_queues(Some(letters), &names));
             let settings = Settings {
                 sizing: Sizing::Fixed(3),

@@ -114,10 +114,24 @@ fn is_database(path: &Path, db: &Path) -> bool {
 }
 
 impl Letters {
-    /// An empty file at `path`, where [`look`] found that it may be.
-    pub(crate) fn create(path: &Path) -> Result<Self, TargetError> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
-        let file = file.map_err(|error| TargetError::Io { path: path.to_owned(), error })?;
+    /// The file at `path`, made if there is none, where [`look`] found that it may be. `before` is what must
+    /// go well before an earlier run's letters are wiped out; if it does not, all is as it was.
+    pub(crate) fn create(
+        path: &Path,
+        before: impl FnOnce() -> Result<(), TargetError>,
+    ) -> Result<Self, TargetError> {
+        let trouble = |error| TargetError::Io { path: path.to_owned(), error };
+        let made = !path.exists();
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(trouble)?;
+        if let Err(error) = before() {
+            if made {
+                // It is empty; that it stays does no harm.
+                let _ = fs::remove_file(path);
+            }
+            return Err(error);
+        }
+        file.set_len(0).map_err(trouble)?;
         Ok(Self { file })
     }
 

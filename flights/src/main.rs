@@ -239,11 +239,18 @@ fn prepare_place(options: &Options) -> Result<(PathBuf, Option<Letters>), Failur
         std::fs::create_dir_all(folder)
             .map_err(|error| TargetError::Io { path: folder.to_owned(), error })?;
     }
-    let letters = options.dead_letters.as_deref();
-    // Before the last run's database goes.
-    letters.map(|path| letters::look(path, &db, options.overwrite)).transpose()?;
-    make_room(&db, options.overwrite)?;
-    let letters = letters.map(Letters::create).transpose()?;
+    let make_room = || make_room(&db, options.overwrite);
+    let letters = match options.dead_letters.as_deref() {
+        None => {
+            make_room()?;
+            None
+        }
+        // The last run's database goes when they can be written.
+        Some(path) => {
+            letters::look(path, &db, options.overwrite)?;
+            Some(Letters::create(path, make_room)?)
+        }
+    };
     Ok((db, letters))
 }
 

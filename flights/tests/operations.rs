@@ -168,6 +168,14 @@ fn dead_letters_replace_those_of_an_earlier_run_only_when_told_and_nothing_else_
     assert_eq!(fs::read(place.path("flights.db")).unwrap().len(), database.len());
     let db = place.path("flights.db");
     place.run(&["--overwrite", "--dead-letters", db.to_str().unwrap()], 2);
+    // Nor does the database go where they can't be written.
+    let nowhere = place.path("no/such/folder/dead.jsonl");
+    place.run(&["--overwrite", "--dead-letters", nowhere.to_str().unwrap()], 3);
+    assert_eq!(fs::read(&db).unwrap().len(), database.len());
+    // Nor is a file made for letters where the database must stay.
+    let fresh = place.path("fresh.jsonl");
+    place.run(&["--dead-letters", fresh.to_str().unwrap()], 2);
+    assert!(!fresh.exists());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::item::{Item, Patience, weight};
 use crate::nanos::Nanos;
 use crate::panics::{drop_panics, message_of};
 use crate::spot::Spot;
-use crate::table::{At, NOWHERE};
+use crate::table::At;
 use crate::verdict::{Failure, Outcome, Trigger};
 
 /// Whether an item can be taken now.
@@ -291,15 +291,27 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// Calls that were cancelled.
     pub(super) fn obey_cancels(&mut self) {
         while let Some(slot) = self.surroundings.cancels.as_mut().and_then(|flags| flags.take()) {
-            let at = self.calls[slot as usize];
-            let asks = |at| {
-                let answer = self.nodes.get(at)?.slip.answer.as_ref()?;
-                Some(answer.slot() == slot && answer.is_cancelled())
-            };
-            if at != NOWHERE && asks(at) == Some(true) {
-                self.cancel(at);
-            }
+            self.obey_cancel(slot);
         }
+        if std::mem::take(&mut self.cancels_unheard) {
+            (0..self.calls.len() as u32).for_each(|slot| self.obey_cancel(slot));
+        }
+    }
+
+    /// Of the call in this slot, if that was cancelled and its item waits.
+    fn obey_cancel(&mut self, slot: u32) {
+        let at = self.calls[slot as usize];
+        let asks = |node: &Node<T, R, E>| {
+            node.slip.answer.as_ref().is_some_and(|answer| answer.slot() == slot)
+        };
+        if self.nodes.get(at).is_some_and(asks) && self.is_cancelled(at) {
+            self.cancel(at);
+        }
+    }
+
+    /// Whether whoever waits for the item of a node has said that it need not be handled.
+    pub(super) fn is_cancelled(&self, at: At) -> bool {
+        self.nodes[at].slip.answer.as_ref().is_some_and(Answer::is_cancelled)
     }
 
     fn cancel(&mut self, at: At) {

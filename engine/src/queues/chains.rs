@@ -122,8 +122,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.pull_back(domain);
         }
         let key = self.nodes[first].key;
-        let mut at = first;
         let mut flushed = false;
+        // With nothing behind, all of them are there already.
+        let mut at = if self.domains[domain].behind > 0 { first } else { NOWHERE };
         while at != NOWHERE && self.nodes[at].key == key {
             if !self.nodes[at].listed {
                 self.domains[domain].behind -= 1;

@@ -50,32 +50,29 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         let key = self.key_of(hash).ok_or(ControlError::NoRoom)?;
         self.keys[key].paused = true;
-        self.recount_paused(key);
+        self.recount_key(key);
+        self.recount_behind();
         self.give_up_flushes(|flush| flush.concerns(hash));
         Ok(())
     }
 
     /// A key goes on: what came meanwhile goes at once.
     pub(crate) fn resume(&mut self, hash: u64) {
-        if let Some(key) = self.keys.find(hash) {
+        if let Some(key) = self.keys.find(hash)
+            && self.keys[key].paused
+        {
             self.resume_key(key);
+            self.recount_behind();
         }
     }
 
+    /// What waits behind others of its entities is to be counted anew.
     fn resume_key(&mut self, key: At) {
         if std::mem::replace(&mut self.keys[key].paused, false) {
-            self.recount_paused(key);
+            self.recount_key(key);
             self.seal(key, Trigger::Resume);
             self.queue(key);
             self.keys.forget_if_idle(key);
-        }
-    }
-
-    /// A key is paused, or is not any more: with entities, so is what waits behind others.
-    fn recount_paused(&mut self, key: At) {
-        self.recount_key(key);
-        if T::ENTITIES {
-            self.recount_unlisted();
         }
     }
 
@@ -96,13 +93,25 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if was_paused {
             self.recount_all();
         }
+        let mut any = false;
         for key in self.keys.places() {
             if self.keys[key].paused {
                 self.resume_key(key);
+                any = true;
             } else if was_paused {
                 self.seal(key, Trigger::Resume);
                 self.queue(key);
             }
+        }
+        if any {
+            self.recount_behind();
+        }
+    }
+
+    /// With entities, what waits behind others is paused with its key, and goes on with it.
+    fn recount_behind(&mut self) {
+        if T::ENTITIES {
+            self.recount_unlisted();
         }
     }
 

@@ -232,11 +232,16 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.tally.counters.failed += units;
             self.keys[key].items -= 1;
             self.conclude(slip, Err(failure()));
+            if self.marked.contains(domain) {
+                continue;
+            }
+            self.marked.insert(domain);
             if let Some(domain) = self.domains.find(domain) {
                 self.release(domain, Trigger::Resume);
                 self.domains.forget_if_idle(domain);
             }
         }
+        self.marked.clear();
         self.seats[seat as usize].slips = slips;
         let came = Came { failed: failed as usize, ..Came::default() };
         self.end_departure(seat, stage, came);

@@ -10,9 +10,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// The domain of a node waits until that node's backoff is over.
     pub(super) fn hold_for_backoff(&mut self, at: At, until: Nanos) {
         let domain = self.nodes[at].domain;
+        let was_held = self.domains[domain].is_held();
         self.domains[domain].backing_off += 1;
         self.backoffs.arm_not_before(at, until);
-        self.held(domain);
+        if !was_held {
+            self.held(domain);
+        }
     }
 
     /// Something holds a domain now.

@@ -30,6 +30,11 @@ impl Seen {
         self != Self::NEVER
     }
 
+    /// In a call that failed as one, which may not be told apart yet.
+    pub(crate) fn is_suspected(self) -> bool {
+        self != Self::NEVER && self != Self::UNSUSPECTED
+    }
+
     /// Another name of a suspicion. After four billion they come again, and nobody knows the first any more.
     fn next(self) -> Self {
         Self(self.0.checked_add(1).unwrap_or(Self::UNSUSPECTED.0 + 1))

@@ -21,6 +21,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
         if let Some(slot) = slot {
             self.calls[slot as usize] = at;
+            // Whoever waits for it may have said so while it was away, and nobody heard.
+            self.cancels_unheard |= self.is_cancelled(at);
         }
         at
     }
@@ -53,10 +55,16 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let held = ordered && self.backoffs.is_armed(at);
         let node = self.take(at);
         self.domains[node.domain].backing_off -= u32::from(held);
-        if held || T::ENTITIES {
+        if held || self.is_stuck(node.domain) {
             self.release(node.domain, Trigger::Retry);
         }
         node
+    }
+
+    /// Whether nothing of an entity is listed, though something waits.
+    fn is_stuck(&self, domain: At) -> bool {
+        let head = self.domains[domain].head;
+        T::ENTITIES && self.nodes.get(head).is_some_and(|first| !first.listed)
     }
 
     /// What was found or made for an item that is settled now.

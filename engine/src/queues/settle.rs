@@ -289,6 +289,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     /// Puts the items that return before everything that waits for their domains, in their order.
     fn send_back(&mut self, key: At, complete: bool, trigger: Trigger) {
+        let suspected = self.returning.first().is_some_and(|first| first.slip.seen.is_suspected());
         let mut returning = std::mem::take(&mut self.returning);
         let mut cut = (!T::ENTITIES && self.needs_cut(key, complete)).then_some(trigger);
         // From the last on, since each goes to the front.
@@ -332,10 +333,12 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.promote_touched(trigger);
         }
         self.fronts.clear();
-        match trigger {
-            // Each may have more of its own: other keys' batches that are ready have their turn between.
-            Trigger::FollowUp => self.queue(key),
-            _ => self.queue_first(key),
+        if suspected {
+            // They are few calls, and until those are made each item that waits is asked whether it is one.
+            self.queue_first(key);
+        } else {
+            // Whatever came back has its turn after the other keys' batches that are ready.
+            self.queue(key);
         }
     }
 
@@ -376,11 +379,17 @@ impl<T: Item, R, E> Queues<T, R, E> {
     fn promote_touched(&mut self, trigger: Trigger) {
         let mut touched = std::mem::take(&mut self.touched);
         for hash in touched.drain(..) {
+            // Once for all of its items.
+            if self.marked.contains(hash) {
+                continue;
+            }
+            self.marked.insert(hash);
             let Some(domain) = self.domains.find(hash) else { continue };
             let returns = self.returns_first(domain);
             self.promote(domain, returns.then_some(trigger));
             self.domains.forget_if_idle(domain);
         }
+        self.marked.clear();
         self.touched = touched;
     }
 

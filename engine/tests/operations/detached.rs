@@ -216,6 +216,24 @@ fn what_a_batch_away_asks_to_try_again_comes_back_before_what_waits_behind_it() 
 }
 
 #[test]
+fn a_call_that_is_cancelled_while_its_batch_is_away_hears_so_when_it_is_back_to_be_tried_again() {
+    let book = Book::new();
+    let (mut engine, mut producer) = stepped(leaving(&book).retry(punctual(3)));
+    let ticket = producer.call(Op::new(1, 7)).expect("a slot is free");
+    engine.settle();
+    ticket.cancel();
+    engine.settle();
+    for batch in book.take() {
+        batch.settle_each(|_| Verdict::Retry("later"));
+    }
+    engine.settle();
+    // And not when its backoff is over.
+    let answer = ticket.wait_for(Duration::ZERO).expect("it is answered");
+    assert_eq!(answer, Err(Failure::Cancelled));
+    assert_eq!(at_rest(engine).cancelled, 1);
+}
+
+#[test]
 fn a_shutdown_waits_for_batches_that_are_away() {
     let book = Book::new();
     let engine = leaving(&book).start().expect("the settings are right");

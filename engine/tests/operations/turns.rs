@@ -100,6 +100,48 @@ fn a_key_whose_follow_ups_go_on_and_on_does_not_keep_others_waiting() {
     at_rest(engine);
 }
 
+/// Settles all of a batch.
+fn all_of(hand: Hand<'_, Op>) -> engine::Settled<'_> {
+    hand.settle_each(|op| Verdict::Done(op.n))
+}
+
+/// Settles the first of a batch, and leaves the others for another call.
+fn one_of(hand: Hand<'_, Op>) -> engine::Settled<'_> {
+    hand.settle_bulk(|_, ops, verdicts| verdicts.set(0, Verdict::Done(ops[0].n)))
+}
+
+/// The keys of the calls, one after the other, for what was pushed of these keys, two a batch.
+fn calls_for(keys: &[u64], handle: fn(Hand<'_, Op>) -> engine::Settled<'_>) -> Vec<u64> {
+    let calls = Book::new();
+    let all = calls.clone();
+    let act = handling(move |hand: Hand<'_, Op>| {
+        all.note(hand.key());
+        handle(hand)
+    });
+    let builder = acting(act).queues(true).sizing(Sizing::Fixed(2));
+    let (mut engine, mut producer) = stepped(builder);
+    for (n, &key) in keys.iter().enumerate() {
+        producer.try_push(Op::new(key, n as i64)).expect("there is room");
+    }
+    engine.settle();
+    let calls = calls.take();
+    at_rest(engine);
+    calls
+}
+
+#[test]
+fn a_key_with_many_batches_is_behind_the_other_ready_keys_after_each() {
+    assert_eq!(calls_for(&[1, 2, 1, 1, 1, 2, 1, 1, 1, 1], all_of), [1, 2, 1, 1, 1]);
+}
+
+#[test]
+fn a_key_whose_calls_leave_a_rest_does_not_keep_others_waiting() {
+    let keys: Vec<_> = std::iter::repeat_n(1, 40).chain([2, 2]).collect();
+    let calls = calls_for(&keys, one_of);
+    assert_eq!(calls.len(), 42, "an item a call");
+    assert_eq!(calls.iter().position(|key| *key == 2), Some(1), "{calls:?}");
+}
+
 #[test]
 fn follow_ups_that_there_is_no_memory_for_come_back() {
     let refused = Book::new();
