@@ -3,7 +3,7 @@
 //!
 //! It bounds no memory but the channel's, forgets the vector of a key with each batch, and ends with
 //! its thread if its handler panics. It takes what has come in without waiting for each item, and reads
-//! the clock once for 256 items; it blocks as the channel does, by spinning, yielding and parking.
+//! the clock once for all that it takes at once; it blocks as the channel does, by spinning, yielding and parking.
 
 use std::time::Instant;
 

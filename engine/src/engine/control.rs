@@ -22,15 +22,15 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
     ///
     /// # Errors
     ///
-    /// [`ControlError`] says why. Then it is paused on no shard, also if it was before.
+    /// [`ControlError`] says why. Then it is paused where it was before, and nowhere else.
     pub fn pause(&self, key: &<H::Item as Item>::Key<'_>) -> Result<(), ControlError> {
         let hash = self.entrance.router.hash_key::<H::Item>(key);
         self.refuse_at_home()?;
         let said = self.ask_all(self.shards_of(key, hash), |reply| Operation::Pause(hash, reply));
-        let outcome = said.iter().try_for_each(|&(_, said)| said);
+        let outcome = said.iter().try_for_each(|&(_, said)| said.map(|_| ()));
         if outcome.is_err() {
-            // Everywhere or nowhere.
-            for (shard, _) in said.iter().filter(|(_, said)| said.is_ok()) {
+            // Everywhere, or as it was.
+            for (shard, _) in said.iter().filter(|(_, said)| *said == Ok(true)) {
                 let _ = self.operate(*shard, Operation::Resume(hash));
             }
         }
@@ -58,7 +58,7 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
     pub fn pause_all(&self) -> Result<(), ControlError> {
         self.refuse_at_home()?;
         let said = self.ask_all(0..self.workers.len(), Operation::PauseAll);
-        said.into_iter().try_for_each(|(_, said)| said)
+        said.into_iter().try_for_each(|(_, said)| said.map(|_| ()))
     }
 
     /// Lets everything go on, also keys that were paused by themselves.
@@ -175,8 +175,8 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
     fn ask_all(
         &self,
         shards: impl Iterator<Item = usize>,
-        operation: impl Fn(Sender<Result<(), ControlError>>) -> Operation,
-    ) -> Vec<(usize, Result<(), ControlError>)> {
+        operation: impl Fn(Sender<Result<bool, ControlError>>) -> Operation,
+    ) -> Vec<(usize, Result<bool, ControlError>)> {
         let ask = |shard| {
             let (reply, said) = bounded(1);
             (shard, self.operate(shard, operation(reply)).map(|()| said))

@@ -43,17 +43,17 @@ pub(crate) struct FlushAsked {
 
 /// Pausing.
 impl<T: Item, R, E> Queues<T, R, E> {
-    /// Nothing of this key is handed over from now on.
-    pub(crate) fn pause(&mut self, hash: u64) -> Result<(), ControlError> {
+    /// Nothing of this key is handed over from now on. Says whether that is new.
+    pub(crate) fn pause(&mut self, hash: u64) -> Result<bool, ControlError> {
         if self.draining {
             return Err(ControlError::Closed);
         }
         let key = self.key_of(hash).ok_or(ControlError::NoRoom)?;
-        self.keys[key].paused = true;
+        let was_paused = std::mem::replace(&mut self.keys[key].paused, true);
         self.recount_key(key);
         self.recount_behind();
         self.give_up_flushes(|flush| flush.concerns(hash));
-        Ok(())
+        Ok(!was_paused)
     }
 
     /// A key goes on: what came meanwhile goes at once.
@@ -76,15 +76,15 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
-    /// Nothing is handed over from now on.
-    pub(crate) fn pause_all(&mut self) -> Result<(), ControlError> {
+    /// Nothing is handed over from now on. Says whether that is new.
+    pub(crate) fn pause_all(&mut self) -> Result<bool, ControlError> {
         if self.draining {
             return Err(ControlError::Closed);
         }
-        self.paused = true;
+        let was_paused = std::mem::replace(&mut self.paused, true);
         self.recount_all();
         self.give_up_flushes(|_| true);
-        Ok(())
+        Ok(!was_paused)
     }
 
     /// Everything goes on, keys that were paused by themselves too.

@@ -7,9 +7,10 @@ use crate::queues::FlushAsked;
 
 /// What a user asks of queues; keys by their hashes.
 pub(crate) enum Operation {
-    Pause(u64, Sender<Result<(), ControlError>>),
+    /// Answered with whether it was not paused before; so is the next but one.
+    Pause(u64, Sender<Result<bool, ControlError>>),
     Resume(u64),
-    PauseAll(Sender<Result<(), ControlError>>),
+    PauseAll(Sender<Result<bool, ControlError>>),
     ResumeAll,
     /// A key, or everything.
     Flush(FlushAsked),

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engine::{
-    ControlError, Detached, FlushError, Item, ShardBy, Shards, Sizing, Snapshot, Trigger, Verdict,
+    AfterPanic, ControlError, Detached, Failure, FlushError, Item, Order, ShardBy, Shards, Sizing,
+    Snapshot, Trigger, Verdict,
 };
 
 use crate::scene::{
-    Book, ENTITIES, Hand, Op, acting, at_rest, conserved, handling, numbers, punctual, run_out,
-    stepped,
+    Book, ENTITIES, Hand, Op, acting, at_rest, conserved, handling, numbers, panic_quietly,
+    punctual, run_out, stepped,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -119,6 +120,50 @@ fn a_step_hands_nothing_over_while_another_shard_is_inside_its_handler() {
     });
     assert_eq!(calls.take(), [1, 0]);
     conserved(&engine.shutdown(minute).expect("it drains"));
+}
+
+/// An item of any shard.
+struct Anywhere(u64);
+
+impl Item for Anywhere {
+    type Key<'a> = u64;
+    const SHARD_BY: ShardBy = ShardBy::Spread;
+
+    fn key(&self) -> u64 {
+        self.0
+    }
+}
+
+#[test]
+fn a_pause_that_fails_leaves_a_key_paused_where_it_was() {
+    let act = handling(|hand: Hand<'_, Anywhere>| {
+        if hand.key() == 9 {
+            panic_quietly();
+        }
+        hand.settle_each(|item| Verdict::Done(item.0 as i64))
+    });
+    let builder = acting(act).shards(Shards::Count(2)).order(Order::Waived).replies_max(64);
+    let engine = builder.after_panic(AfterPanic::Stop).start().expect("the settings are right");
+    let mut producer = engine.producer().expect("a lane is free");
+    engine.pause(&1).expect("there are queues");
+    let stops = producer.call(Anywhere(9)).expect("a slot is free");
+    assert_eq!(stops.wait(), Err(Failure::Panicked));
+    // One of the two has stopped, and cannot pause any more.
+    while engine.pause(&1) != Err(ControlError::Closed) {
+        std::thread::yield_now();
+    }
+    let mut call = |key| loop {
+        if let Ok(ticket) = producer.call(Anywhere(key)) {
+            break ticket;
+        }
+    };
+    let paused: Vec<_> = (0..4).map(|_| call(1)).collect();
+    while call(3).wait() != Ok(3) {}
+    // What came before that on the shard that is left would have been handled before it.
+    let said = paused.into_iter().map(|ticket| ticket.wait_for(Duration::ZERO).ok());
+    let said: Vec<_> = said.collect();
+    assert!(said.iter().all(|said| matches!(said, None | Some(Err(Failure::Stopped)))), "{said:?}");
+    assert!(said.contains(&None), "{said:?}");
 }
 
 #[test]
