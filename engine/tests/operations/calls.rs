@@ -285,8 +285,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// A running engine of two shards.
-fn running()
--> engine::Engine<Actor<Op<PLAIN>, impl for<'b> FnMut(Hand<'b, Op>) -> engine::Settled<'b>>> {
+fn running() -> engine::Engine<Actor<Op<PLAIN>>> {
     let builder = acting(|hand: Hand<'_, Op>| hand.settle_each(judge));
     builder.shards(engine::Shards::Count(2)).replies_max(64).start().expect("it starts")
 }

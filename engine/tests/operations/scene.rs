@@ -1,6 +1,5 @@
 //! Items whose type says what they can do, a handler made of a closure, and what holds at the end.
 
-use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -101,23 +100,20 @@ impl<const CAN: u8> Item for Op<CAN> {
 /// What handlers here are given.
 pub(crate) type Hand<'b, T> = Group<'b, T, i64, &'static str>;
 
-/// A handler that does what its closure does.
-pub(crate) struct Actor<T, F> {
-    act: F,
-    item: PhantomData<fn(T)>,
-}
+/// What a handler here does with a batch.
+type Act<T> = Box<dyn for<'b> FnMut(Hand<'b, T>) -> Settled<'b>>;
 
-impl<T, F> Handler for Actor<T, F>
-where
-    T: Item,
-    F: for<'b> FnMut(Hand<'b, T>) -> Settled<'b> + 'static,
-{
+/// A handler that does what its closure does. One type for all closures, or each would have an engine of its
+/// own to be compiled.
+pub(crate) struct Actor<T: Item>(Act<T>);
+
+impl<T: Item> Handler for Actor<T> {
     type Item = T;
     type Reply = i64;
     type Error = &'static str;
 
     fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
-        (self.act)(batch)
+        (self.0)(batch)
     }
 }
 
@@ -131,12 +127,12 @@ where
 }
 
 /// A builder of one shard with queues, on which `act` handles.
-pub(crate) fn acting<T, F>(act: F) -> Builder<Actor<T, F>>
+pub(crate) fn acting<T, F>(act: F) -> Builder<Actor<T>>
 where
     T: Item,
     F: for<'b> FnMut(Hand<'b, T>) -> Settled<'b> + Clone + Send + Sync + 'static,
 {
-    Engine::builder(move |_| Actor { act: act.clone(), item: PhantomData })
+    Engine::builder(move |_| Actor(Box::new(act.clone())))
         .shards(engine::Shards::Count(1))
         .pin(false)
         .lanes(4)

@@ -15,7 +15,7 @@ use crate::scene::{
 };
 
 /// A handler that notes what it is given, and why then, in [`GIVEN`].
-type Noter = Actor<Op, fn(Hand<'_, Op>) -> Settled<'_>>;
+type Noter = Actor<Op>;
 
 thread_local! {
     /// A stepped engine's handlers are on the test's own thread.
