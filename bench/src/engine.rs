@@ -263,11 +263,11 @@ mod tests {
         check(EngineCase::<NamedRow>::new(100, Dist::Uniform).items(20_000), &all());
     }
 
+    // Without producers that come and go: of several, one may go on in another's lane, and order is by lane.
     #[test]
     fn several_producers_and_shards_lose_nothing() {
         let peers = Contender::<Row>::SCALING.map(|contender| contender.peer);
-        let peers: Vec<_> =
-            peers.into_iter().chain([&TIDEGATE as _, &WINDOWED as _, &RELAYED as _]).collect();
+        let peers: Vec<_> = peers.into_iter().chain([&TIDEGATE as _, &WINDOWED as _]).collect();
         for (producers, shards) in [(2, 1), (4, 1), (1, 2), (4, 2)] {
             let case = EngineCase::new(100, Dist::Uniform).producers(producers).shards(shards);
             check(case.items(20_000), &peers);
