@@ -13,13 +13,21 @@ impl Hashes {
 
     /// The heap bytes of [`new`](Self::new).
     pub(crate) fn bytes(most: usize) -> usize {
-        let buckets = if most == 0 { 0 } else { (most * 8).div_ceil(7).next_power_of_two().max(4) };
+        if most == 0 {
+            return 0;
+        }
+        let buckets = (most * 8).div_ceil(7).next_power_of_two().max(4);
         // A byte of control for each, and for a group more, from an aligned start.
-        if buckets == 0 { 0 } else { buckets * (size_of::<u64>() + 1) + 32 }
+        buckets * (size_of::<u64>() + 1) + 32
     }
 
-    pub(crate) fn insert(&mut self, hash: u64) {
-        self.0.entry(hash, |&other| other == hash, |&other| other).or_insert(hash);
+    /// Puts one in; says whether it is new.
+    pub(crate) fn insert(&mut self, hash: u64) -> bool {
+        let is_new = !self.contains(hash);
+        if is_new {
+            self.0.insert_unique(hash, hash, |&other| other);
+        }
+        is_new
     }
 
     #[inline]
@@ -43,8 +51,8 @@ mod tests {
         let mut hashes = Hashes::new(100);
         for hash in (0..100_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
             assert!(!hashes.contains(hash));
-            hashes.insert(hash);
-            hashes.insert(hash);
+            assert!(hashes.insert(hash));
+            assert!(!hashes.insert(hash));
             assert!(hashes.contains(hash));
         }
         assert_eq!(hashes.0.len(), 100);

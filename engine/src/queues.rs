@@ -118,7 +118,8 @@ pub(crate) struct Queues<T: Item, R, E> {
     returning: Vec<Returning<T, R, E>>,
     fronts: Vec<At>,
     touched: Vec<u64>,
-    /// Domains of the batch at hand with an item behind which the others must stay.
+    /// Domains of the batch at hand: those that are seen to already, or with an item behind which the others
+    /// must stay. Empty between.
     marked: Hashes,
     /// A call's item is back whose cancelling came while it was away.
     cancels_unheard: bool,

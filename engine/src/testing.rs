@@ -522,30 +522,40 @@ mod tests {
         }
     }
 
-    #[test]
-    fn many_batches_of_one_key_taken_along_cost_no_walk_through_all_that_waits() {
-        let looks = |items: u64| {
-            let builder = Engine::builder(|_| Leaves)
-                .shards(Shards::Count(1))
-                .sizing(Sizing::Fixed(4))
-                .in_flight_max(2)
-                .open_items(4_000)
-                .held_items_max(4_000)
-                .lane_items(4_096)
-                .drain_items(4_096);
-            let mut engine = Stepped::new(builder).expect("the settings can work");
-            let mut producer = engine.producer().expect("a lane");
-            for _ in 0..items {
-                producer.try_push(Row(8)).expect("there is room");
-            }
-            let before = LOOKS.get();
-            engine.settle();
-            assert_eq!(engine.snapshot().done, items);
-            LOOKS.get() - before
-        };
-        // With a walk, eight times as many cost sixty times as much.
+    /// Looks at nodes that so many items take, all alike, from their push until they are done; retries, if
+    /// any, come within a second.
+    fn looks<H: Handler>(builder: Builder<H>, items: u64, item: impl Fn() -> H::Item) -> u64 {
+        let builder = builder
+            .shards(Shards::Count(1))
+            .queues(true)
+            .open_items(4_000)
+            .held_items_max(4_000)
+            .lane_items(4_096)
+            .drain_items(4_096);
+        let mut engine = Stepped::new(builder).expect("the settings can work");
+        let mut producer = engine.producer().expect("a lane");
+        for _ in 0..items {
+            producer.try_push(item()).expect("there is room");
+        }
+        let before = LOOKS.get();
+        engine.settle();
+        engine.advance(Duration::from_secs(1));
+        engine.settle();
+        assert_eq!(engine.snapshot().done, items);
+        LOOKS.get() - before
+    }
+
+    /// With a walk through all that waits, eight times as many items cost sixty times as much.
+    fn cost_no_walk(looks: impl Fn(u64) -> u64) {
         let (few, many) = (looks(400), looks(3_200));
         assert!(many <= few * 9, "{few} and {many} looks at nodes");
+    }
+
+    #[test]
+    fn many_batches_of_one_key_taken_along_cost_no_walk_through_all_that_waits() {
+        let sizing = Sizing::Fixed(4);
+        let builder = || Engine::builder(|_| Leaves).sizing(sizing).in_flight_max(2);
+        cost_no_walk(|items| looks(builder(), items, || Row(8)));
     }
 
     /// One of an entity's.
@@ -584,38 +594,17 @@ mod tests {
 
     /// Looks at nodes that so many items of one entity take, in batches of that size.
     fn looks_at_deeds(items: u64, batch: u32, attempts: u32) -> u64 {
-        let retry = Retry { attempts, jitter: 0.0, ..Retry::default() };
-        let builder = Engine::builder(move |_| Does(attempts))
-            .shards(Shards::Count(1))
-            .sizing(Sizing::Fixed(batch))
-            .queues(true)
-            .retry(retry)
-            .open_items(4_000)
-            .held_items_max(4_000)
-            .lane_items(4_096)
-            .drain_items(4_096);
-        let mut engine = Stepped::new(builder).expect("the settings can work");
-        let mut producer = engine.producer().expect("a lane");
-        for _ in 0..items {
-            producer.try_push(Deed).expect("there is room");
-        }
-        let before = LOOKS.get();
-        engine.settle();
-        engine.advance(Duration::from_secs(1));
-        engine.settle();
-        assert_eq!(engine.snapshot().done, items);
-        LOOKS.get() - before
+        let builder = Engine::builder(move |_| Does(attempts)).sizing(Sizing::Fixed(batch));
+        looks(builder.retry(Retry::attempts(attempts)), items, || Deed)
     }
 
     #[test]
     fn what_waits_of_an_entity_is_not_walked_through_for_each_item_that_is_settled() {
-        let (few, many) = (looks_at_deeds(400, 4, 1), looks_at_deeds(3_200, 4, 1));
-        assert!(many <= few * 9, "{few} and {many} looks at nodes");
+        cost_no_walk(|items| looks_at_deeds(items, 4, 1));
     }
 
     #[test]
     fn what_waits_of_an_entity_is_not_walked_through_for_each_item_that_is_to_be_tried_again() {
-        let (few, many) = (looks_at_deeds(400, 400, 2), looks_at_deeds(3_200, 3_200, 2));
-        assert!(many <= few * 9, "{few} and {many} looks at nodes");
+        cost_no_walk(|items| looks_at_deeds(items, items as u32, 2));
     }
 }

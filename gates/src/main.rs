@@ -109,13 +109,10 @@ fn record(
                 .into(),
         );
     }
-    for (gate, figure) in &found {
-        if must_not_fence(gate) && figure.fences.is_some_and(|fences| fences > 0.0) {
-            let fences = figure.fences.unwrap_or_default();
-            return Err(
-                format!("{gate}: {fences:.3} fences an item are not to be recorded away").into()
-            );
-        }
+    if let Some((gate, fences)) = fenced(&found).next() {
+        return Err(
+            format!("{gate}: {fences:.3} fences an item are not to be recorded away").into()
+        );
     }
     let old = records.of(toolchain).cloned().unwrap_or_default();
     let findings = judge(&old, &found, Basis::Own);
@@ -141,7 +138,8 @@ fn check(records: &Records, toolchain: &Toolchain, mut found: Figures) -> Result
             None => {
                 writeln!(out, "There is no record for {toolchain}, nor one to compare with.")?;
                 writeln!(out, "To have one: scripts/gates --record, and commit the file.")?;
-                return none_fenced(&found);
+                drop(out);
+                return Ok(none_fenced(&found)?);
             }
         },
     };
@@ -191,17 +189,20 @@ fn check(records: &Records, toolchain: &Toolchain, mut found: Figures) -> Result
 }
 
 /// What can be said without a record: where there must not be a fence, is there none?
-fn none_fenced(found: &Figures) -> Result<bool, Failure> {
-    let mut all = true;
-    for (gate, figure) in found.iter().filter(|(gate, _)| must_not_fence(gate)) {
-        if let Some(fences) =
-            figure.fences.filter(|fences| *fences > 0.0 && can_push_without_fence())
-        {
-            writeln!(io::stdout(), "{gate}: {fences:.3} fences an item, and there must be none")?;
-            all = false;
-        }
+fn none_fenced(found: &Figures) -> io::Result<bool> {
+    let mut none = true;
+    for (gate, fences) in fenced(found).filter(|_| can_push_without_fence()) {
+        writeln!(io::stdout(), "{gate}: {fences:.3} fences an item, and there must be none")?;
+        none = false;
     }
-    Ok(all)
+    Ok(none)
+}
+
+/// The gates with fences where there must be none, and how many those are.
+fn fenced(found: &Figures) -> impl Iterator<Item = (&String, f64)> {
+    let fences = |(gate, figure): (_, &Figure)| Some((gate, figure.fences?));
+    let fenced = found.iter().filter_map(fences);
+    fenced.filter(|(gate, fences)| must_not_fence(gate) && *fences > 0.0)
 }
 
 fn show(findings: &[Finding]) -> io::Result<()> {

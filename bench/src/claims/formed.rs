@@ -7,8 +7,9 @@ use super::situation::{Mode, Situation};
 use crate::Failure;
 use crate::peer::Peer;
 use crate::run::Run;
+use crate::times::check_sample;
 
-/// A percentile of fewer batches than one in so many says nothing: under load a shard times but a sample.
+/// One batch in so many must have been timed.
 const SAMPLED_PART: u64 = 100;
 
 /// What is compared is what 99 of 100 batches take at most.
@@ -23,10 +24,7 @@ impl Peer<Situation> for Formed {
         let setup = Setup::new(self.0, case.workload.keys);
         let passed = paced(&case, &setup, |_, _| || Nobody)?;
         let formation = passed.snapshot.formation;
-        let (timed, batches) = (formation.len(), passed.handled.batches);
-        if timed < batches.div_ceil(SAMPLED_PART) {
-            return Err(format!("the shard timed {timed} batches of {batches}").into());
-        }
+        check_sample(&formation, passed.handled.batches, SAMPLED_PART)?;
         let tail_ns = formation.value_at_quantile(0.99);
         Ok(Run::of_latencies(formation, passed.handled).at(tail_ns as f64))
     }

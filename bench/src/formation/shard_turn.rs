@@ -16,12 +16,13 @@ use crate::cores::on_first;
 use crate::limits::DRAIN_WITHIN;
 use crate::peer::Peer;
 use crate::run::Run;
+use crate::times::check_sample;
 
 /// From one burst to the next: a shard under load measures but a sample of its deep turns, and each of
 /// those that come as rarely as this.
 const BETWEEN: Duration = Duration::from_micros(60);
 
-/// A percentile of fewer batches than one for so many bursts says nothing.
+/// One of so many bursts must have been timed.
 const SAMPLED_PART: u64 = 20;
 
 /// The engine as it is by default, except that its batches are as large as the bursts, and that its shard
@@ -58,10 +59,7 @@ impl Peer<Burst> for Tidegate {
         })?;
         let last = engine.shutdown(DRAIN_WITHIN)?;
         let Testimony { handled, .. } = reports.recv()?;
-        let (timed, bursts) = (last.formation.len(), u64::from(case.bursts()));
-        if timed < bursts / SAMPLED_PART {
-            return Err(format!("the shard timed {timed} batches of {bursts} bursts").into());
-        }
+        check_sample(&last.formation, case.bursts().into(), SAMPLED_PART)?;
         Ok(Testimony { handled, times: last.formation }.at_percentile(case.quantile))
     }
 }

@@ -58,7 +58,7 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
     pub fn pause_all(&self) -> Result<(), ControlError> {
         self.refuse_at_home()?;
         let said = self.ask_all(0..self.workers.len(), Operation::PauseAll);
-        said.into_iter().try_for_each(|(_, said)| said.map(|_| ()))
+        said.into_iter().try_for_each(|(_, said)| said)
     }
 
     /// Lets everything go on, also keys that were paused by themselves.
@@ -172,11 +172,11 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
     }
 
     /// Asks shards for the same, all before the first is waited for; what each of them said.
-    fn ask_all(
+    fn ask_all<A>(
         &self,
         shards: impl Iterator<Item = usize>,
-        operation: impl Fn(Sender<Result<bool, ControlError>>) -> Operation,
-    ) -> Vec<(usize, Result<bool, ControlError>)> {
+        operation: impl Fn(Sender<Result<A, ControlError>>) -> Operation,
+    ) -> Vec<(usize, Result<A, ControlError>)> {
         let ask = |shard| {
             let (reply, said) = bounded(1);
             (shard, self.operate(shard, operation(reply)).map(|()| said))

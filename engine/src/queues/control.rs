@@ -56,7 +56,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         Ok(!was_paused)
     }
 
-    /// A key goes on: what came meanwhile goes at once.
+    /// A key goes on, if it is paused.
     pub(crate) fn resume(&mut self, hash: u64) {
         if let Some(key) = self.keys.find(hash)
             && self.keys[key].paused
@@ -66,44 +66,39 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
-    /// What waits behind others of its entities is to be counted anew.
+    /// What came of a key meanwhile goes at once. What waits behind others of its entities is to be counted
+    /// anew after this.
     fn resume_key(&mut self, key: At) {
-        if std::mem::replace(&mut self.keys[key].paused, false) {
-            self.recount_key(key);
-            self.seal(key, Trigger::Resume);
-            self.queue(key);
-            self.keys.forget_if_idle(key);
-        }
+        self.keys[key].paused = false;
+        self.recount_key(key);
+        self.seal(key, Trigger::Resume);
+        self.queue(key);
+        self.keys.forget_if_idle(key);
     }
 
-    /// Nothing is handed over from now on. Says whether that is new.
-    pub(crate) fn pause_all(&mut self) -> Result<bool, ControlError> {
+    /// Nothing is handed over from now on.
+    pub(crate) fn pause_all(&mut self) -> Result<(), ControlError> {
         if self.draining {
             return Err(ControlError::Closed);
         }
-        let was_paused = std::mem::replace(&mut self.paused, true);
-        self.recount_all();
+        self.paused = true;
+        self.keys.places().for_each(|key| self.recount_key(key));
+        self.recount_unlisted();
         self.give_up_flushes(|_| true);
-        Ok(!was_paused)
+        Ok(())
     }
 
     /// Everything goes on, keys that were paused by themselves too.
     pub(crate) fn resume_all(&mut self) {
         let was_paused = std::mem::replace(&mut self.paused, false);
-        if was_paused {
-            self.recount_all();
-        }
-        let mut any = false;
         for key in self.keys.places() {
-            if self.keys[key].paused {
+            if was_paused || self.keys[key].paused {
                 self.resume_key(key);
-                any = true;
-            } else if was_paused {
-                self.seal(key, Trigger::Resume);
-                self.queue(key);
             }
         }
-        if any {
+        if was_paused {
+            self.recount_unlisted();
+        } else {
             self.recount_behind();
         }
     }
@@ -113,11 +108,6 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if T::ENTITIES {
             self.recount_unlisted();
         }
-    }
-
-    fn recount_all(&mut self) {
-        self.keys.places().for_each(|key| self.recount_key(key));
-        self.recount_unlisted();
     }
 
     pub(super) fn next_arrival(&mut self) -> u64 {

@@ -232,10 +232,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             self.tally.counters.failed += units;
             self.keys[key].items -= 1;
             self.conclude(slip, Err(failure()));
-            if self.marked.contains(domain) {
+            if !self.marked.insert(domain) {
                 continue;
             }
-            self.marked.insert(domain);
             if let Some(domain) = self.domains.find(domain) {
                 self.release(domain, Trigger::Resume);
                 self.domains.forget_if_idle(domain);

@@ -380,10 +380,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let mut touched = std::mem::take(&mut self.touched);
         for hash in touched.drain(..) {
             // Once for all of its items.
-            if self.marked.contains(hash) {
+            if !self.marked.insert(hash) {
                 continue;
             }
-            self.marked.insert(hash);
             let Some(domain) = self.domains.find(hash) else { continue };
             let returns = self.returns_first(domain);
             self.promote(domain, returns.then_some(trigger));

@@ -7,10 +7,10 @@ use crate::queues::FlushAsked;
 
 /// What a user asks of queues; keys by their hashes.
 pub(crate) enum Operation {
-    /// Answered with whether it was not paused before; so is the next but one.
+    /// Answered with whether that is new.
     Pause(u64, Sender<Result<bool, ControlError>>),
     Resume(u64),
-    PauseAll(Sender<Result<bool, ControlError>>),
+    PauseAll(Sender<Result<(), ControlError>>),
     ResumeAll,
     /// A key, or everything.
     Flush(FlushAsked),
@@ -22,7 +22,10 @@ impl Operation {
     pub(crate) fn refuse(self) {
         // Nobody listens any more to some of these: they gave up waiting.
         match self {
-            Self::Pause(_, reply) | Self::PauseAll(reply) => {
+            Self::Pause(_, reply) => {
+                let _ = reply.send(Err(ControlError::NoQueues));
+            }
+            Self::PauseAll(reply) => {
                 let _ = reply.send(Err(ControlError::NoQueues));
             }
             Self::Flush(asked) => {

@@ -60,11 +60,11 @@ fn check_one<P: Place>(stream: &Stream, twin: &Came, driven: &Driven) -> Result<
             _ => {}
         }
     }
-    if stream.settings.style != Style::All && stream.settings.places != Places::Merging {
+    if stream.tells_effects() {
         let effects = came.effects.values().flatten();
         let done = effects.filter(|effect| effect.came.is_ok()).count() as u64;
         // What a bulk call has done before it crashed failed all the same.
-        if stream.settings.style == Style::Bulk && !stream.effects_show() {
+        if stream.crashes_neighbours() {
             same("more done than by effects", &(came.done > done), &false)?;
         } else {
             same("done, by effects", &came.done, &done)?;
@@ -87,7 +87,7 @@ fn check_one<P: Place>(stream: &Stream, twin: &Came, driven: &Driven) -> Result<
         came.answers.iter().map(kind).collect::<BTreeMap<u64, bool>>()
     };
     same("answers", &kinds(came), &kinds(twin))?;
-    if stream.is_certain() && stream.settings.style != Style::All && !P::MERGES {
+    if stream.is_certain() && stream.tells_effects() {
         same("effects", &came.effects, &twin.effects)?;
         same("answers", &came.answers, &twin.answers)?;
     }
@@ -104,7 +104,7 @@ fn same<A: PartialEq + std::fmt::Debug>(what: &str, is: &A, should: &A) -> Resul
 /// What holds of effects though some were refused or cut short: each signal is settled once, in its
 /// turn, and after its cause.
 fn check_order(stream: &Stream, came: &Came) -> Result<(), String> {
-    if stream.settings.style == Style::All || stream.settings.places == Places::Merging {
+    if !stream.tells_effects() {
         return Ok(());
     }
     let roots: BTreeSet<u64> = stream.sent().map(|sent| sent.serial).collect();

@@ -201,13 +201,14 @@ impl Stream {
             && !self.has(&|instruction| !adds(instruction))
     }
 
+    /// Whether each signal has effects of its own.
+    pub(crate) fn tells_effects(&self) -> bool {
+        self.settings.style != Style::All && self.settings.places != Places::Merging
+    }
+
     /// Whether a signal that is settled has an effect.
     pub(crate) fn effects_show(&self) -> bool {
-        let Settings { key_items_max, style, places, .. } = &self.settings;
-        key_items_max.is_none()
-            && *places != Places::Merging
-            && *style != Style::All
-            && !self.crashes_neighbours()
+        self.tells_effects() && self.settings.key_items_max.is_none() && !self.crashes_neighbours()
     }
 
     /// Whether a signal may fail since another one in its call has crashed it.
