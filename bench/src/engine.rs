@@ -94,12 +94,12 @@ impl<T: Record> Case for EngineCase<T> {
             "u64" => String::new(),
             other => format!(" key={other}"),
         };
-        let few = match *items {
-            items if items < SLOW => format!(" items={items}"),
-            _ => String::new(),
+        let unusual = match *items {
+            SLOW..=FAST => String::new(),
+            items => format!(" items={items}"),
         };
         format!(
-            "keys={keys} dist={dist} item={item} producers={producers} shards={shards}{key}{few}"
+            "keys={keys} dist={dist} item={item} producers={producers} shards={shards}{key}{unusual}"
         )
     }
 
@@ -141,8 +141,10 @@ impl Items {
 
 const FAST: u32 = 2_000_000;
 const MIDDLING: u32 = 1_000_000;
-/// Cells of fewer items say how many.
+/// Cells of fewer items than this, and of more than the fast, say how many.
 const SLOW: u32 = 500_000;
+/// Of a million keys, each comes eight times.
+const LONG: u32 = 8_000_000;
 
 impl<T: Record> Contender<T> {
     const CROSSBEAM: Self = Self { peer: &CrossbeamMap, items: Items::Always(MIDDLING) };
@@ -150,6 +152,9 @@ impl<T: Record> Contender<T> {
     const MULTISTREAM: Self = Self { peer: &MultistreamBatch, items: Items::Always(SLOW) };
     const BATCH_AINT_ONE: Self = Self { peer: &BatchAintOne, items: Items::ByKeys };
     const H2: Self = Self { peer: &H2, items: Items::Always(FAST) };
+    /// As [`H2`](Self::H2), which asks for memory when it meets a key for the first time: long enough for
+    /// that to be a small part of the time.
+    const H2_LONG: Self = Self { peer: &H2, items: Items::Always(LONG) };
     /// What windows are measured against besides.
     const PLAIN: Self = Self { peer: &TIDEGATE, items: Items::Always(FAST) };
     const ALL: [Self; 5] =
@@ -206,6 +211,10 @@ pub(crate) fn cells() -> Vec<Cell> {
                 }
             }));
         }
+    }
+    for keys in [100_000, 1_000_000] {
+        let case = EngineCase::new(keys, Dist::Uniform);
+        cells.extend([&TIDEGATE, &WINDOWED].map(|way| Contender::<Row>::H2_LONG.cell(case, way)));
     }
     for keys in [8, 1_000] {
         let case = EngineCase::new(keys, Dist::Uniform);

@@ -3,9 +3,11 @@
 //! It has no keys, no deadlines and no verdicts; a panic of the handler ends it, and nothing is counted.
 
 use std::sync::Barrier;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::price::Price;
 use super::situation::{Load, Situation};
+use super::spinning::spin_until_paid;
 use crate::Failure;
 use crate::limits::{QUEUE_ITEMS, RUN_ITEMS};
 use crate::pause::Pause;
@@ -54,7 +56,18 @@ impl<R: Ring> Peer<Situation> for R {
                 to_last_core();
                 let trivial = Trivial::new(case.workload.keys);
                 ready.wait();
-                consume::<R>(consumer, trivial)
+                match case.price {
+                    Price::Free => Ok(consume::<R>(consumer, trivial, Trivial::handle)),
+                    Price::Busy(micros) => {
+                        let price = Duration::from_micros(u64::from(micros));
+                        Ok(consume::<R>(consumer, trivial, |trivial, key, rows| {
+                            let begun = quanta::Instant::now();
+                            trivial.handle(key, rows);
+                            spin_until_paid(begun, price);
+                        }))
+                    }
+                    other => Err(format!("a loop by hand has no handler for {}", other.words())),
+                }
             });
             ready.wait();
             let begun = Instant::now();
@@ -64,7 +77,7 @@ impl<R: Ring> Peer<Situation> for R {
                 _ => push_runs::<R>(&mut producer, rows)?,
             }
             drop(producer);
-            let done = consumer.join().map_err(|_| "the consumer panicked")?;
+            let done = consumer.join().map_err(|_| "the consumer panicked")??;
             Ok(Run::of_throughput(done.ended - begun, done.trivial.handled()))
         })
     }
@@ -87,13 +100,17 @@ fn push_runs<R: Ring>(producer: &mut R::Producer, mut rows: Rows) -> Result<(), 
     Ok(())
 }
 
-fn consume<R: Ring>(mut ring: R::Consumer, mut trivial: Trivial) -> Done {
+fn consume<R: Ring>(
+    mut ring: R::Consumer,
+    mut trivial: Trivial,
+    mut handle: impl FnMut(&mut Trivial, u64, &[Row]),
+) -> Done {
     let mut pause = Pause::default();
     let mut last_look = false;
     loop {
         match R::pop(&mut ring) {
             Some(row) => {
-                trivial.handle(row.key, std::slice::from_ref(&row));
+                handle(&mut trivial, row.key, std::slice::from_ref(&row));
                 pause.reset();
             }
             None if last_look => return trivial.done(),

@@ -43,6 +43,14 @@ impl Handler for Summing {
     }
 }
 
+/// Keeps its core busy until a call that has `begun` then has taken the time that it costs.
+#[inline]
+pub(crate) fn spin_until_paid(begun: quanta::Instant, price: Duration) {
+    while begun.elapsed() < price {
+        std::hint::spin_loop();
+    }
+}
+
 /// Calls cost nothing.
 pub(crate) struct Free {
     keys: u32,
@@ -83,9 +91,7 @@ impl Handler for Spinning {
         let begun = quanta::Instant::now();
         batch.settle_all(|key, rows| {
             self.summing.sum.add(key, rows);
-            while begun.elapsed() < self.price {
-                std::hint::spin_loop();
-            }
+            spin_until_paid(begun, self.price);
             Ok(())
         })
     }

@@ -24,10 +24,19 @@ fn what_a_handler_brings_to_its_place_is_there_whatever_a_call_costs() {
 
 #[test]
 fn pop_loops_handle_all_that_is_pushed() {
-    for load in [Load::Each, Load::Runs] {
-        let case = situation(Claim::Fair, Price::Free, load, 20_000);
+    let situations =
+        [(Price::Free, Load::Each), (Price::Free, Load::Runs), (Price::Busy(1), Load::Runs)];
+    for (price, load) in situations {
+        let case = situation(Claim::Fair, price, load, 20_000);
         comes_through(case, &[&Flooded(Mode::Single), &RtrbPopLoop, &RingbufPopLoop]);
     }
+}
+
+#[test]
+fn a_pop_loop_that_lacks_the_handler_fails_its_run() {
+    let case = situation(Claim::Fair, Price::Sqlite, Load::Runs, 10);
+    let failure = RtrbPopLoop.run(case).expect_err("it has none");
+    assert!(failure.to_string().contains("SQLite"), "{failure}");
 }
 
 #[test]
