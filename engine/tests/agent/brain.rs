@@ -108,11 +108,15 @@ impl<P: Place> Brain<P> {
         let effect = Effect { serial: signal.serial, attempt, came: came.clone() };
         world.effects.entry(home.clone()).or_default().push(effect);
         world.attempts.push((signal.serial, came.is_ok()));
+        let came = came.map(|()| {
+            world.states.insert(home, state.clone());
+            Reply { serial: signal.serial, attempt, state }
+        });
+        if let Some(outcomes) = &mut world.outcomes {
+            outcomes.insert(signal.serial, came.clone());
+        }
         match came {
-            Ok(()) => {
-                world.states.insert(home, state.clone());
-                Verdict::Done(Reply { serial: signal.serial, attempt, state })
-            }
+            Ok(reply) => Verdict::Done(reply),
             Err(Halt::Failed(fault)) => Verdict::Failed(fault),
             Err(Halt::Retry(fault)) => Verdict::Retry(fault),
             Err(Halt::Crash) => {

@@ -5,8 +5,11 @@ use super::signal::{Home, Params};
 
 /// Says what keeps signals in order.
 pub(crate) trait Place: Send + 'static {
-    /// The state is the agent's, whatever the action: an agent is an entity.
+    /// The state is the agent's, whatever the action.
     const BY_AGENT: bool;
+    /// That keeps an agent's signals in order: it is an entity, and its actions have keys of their own.
+    /// Otherwise it is one key.
+    const ENTITIES: bool = Self::BY_AGENT;
     /// Newer signals are folded into those that wait.
     const MERGES: bool = false;
 
@@ -25,6 +28,15 @@ pub(crate) struct ByAgent;
 
 impl Place for ByAgent {
     const BY_AGENT: bool = true;
+}
+
+/// As [`ByAgent`], for engines that know no entities: an agent is a key.
+#[derive(Clone, Debug)]
+pub(crate) struct AgentAsKey;
+
+impl Place for AgentAsKey {
+    const BY_AGENT: bool = true;
+    const ENTITIES: bool = false;
 }
 
 /// One state for an agent's action and its parameters: that is the key.

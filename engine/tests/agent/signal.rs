@@ -16,6 +16,8 @@ use super::router::Action;
 pub(crate) struct Params(BTreeMap<String, String>);
 
 impl Params {
+    const NONE: &Self = &Self(BTreeMap::new());
+
     pub(crate) fn normalised(params: &[(&str, &str)]) -> Self {
         let normal =
             |(name, value): &(&str, &str)| (name.trim().to_lowercase(), value.trim().to_owned());
@@ -59,7 +61,7 @@ pub(crate) struct Signal<P> {
 }
 
 /// What may be handled together: one action with the same parameters, and where the state is not the
-/// agent's, one agent.
+/// agent's, one agent; or all that one agent is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key<'a> {
     pub(crate) action: Option<Action>,
@@ -99,16 +101,20 @@ impl<P: Place> Item for Signal<P> {
     type Key<'a> = Key<'a>;
 
     fn key(&self) -> Key<'_> {
-        let agent = (!P::BY_AGENT).then_some(self.agent);
-        Key { action: self.action, params: &self.params, agent }
+        let (action, params, agent) = (self.action, &self.params, Some(self.agent));
+        match (P::BY_AGENT, P::ENTITIES) {
+            (false, _) => Key { action, params, agent },
+            (true, true) => Key { action, params, agent: None },
+            (true, false) => Key { action: None, params: Params::NONE, agent },
+        }
     }
 
-    const ENTITIES: bool = P::BY_AGENT;
+    const ENTITIES: bool = P::ENTITIES;
 
     fn entity(&self) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
         self.agent.hash(&mut hasher);
-        P::BY_AGENT.then(|| hasher.finish())
+        P::ENTITIES.then(|| hasher.finish())
     }
 
     const ABSORBS: bool = P::MERGES;

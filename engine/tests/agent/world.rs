@@ -42,6 +42,8 @@ pub(crate) struct World {
     /// Attempts that the engine counts otherwise than the world does.
     pub(crate) miscounted: Vec<(u64, u32)>,
     pub(crate) tries: BTreeMap<u64, u32>,
+    /// What came of each signal at last, where somebody asks.
+    pub(crate) outcomes: Option<BTreeMap<u64, Result<Reply, Halt>>>,
 }
 
 impl World {

@@ -1,13 +1,13 @@
 //! What signals do to states.
 
-use engine::{Failure, Sizing};
+use engine::Failure;
 
 use crate::agent::instruction::{Fault, Instruction};
 use crate::agent::tree::Tree;
-use crate::rig::{Rig, add, set};
+use crate::rig::{Kind, Rig, Terms, add, set};
 
-pub(crate) fn a_value_is_set_merged_deleted_and_reset_by_its_path(sizing: Sizing) {
-    let mut rig = Rig::new(sizing);
+pub(crate) fn a_value_is_set_merged_deleted_and_reset_by_its_path<K: Kind>(terms: Terms) {
+    let mut rig = Rig::<K>::new(terms);
     let merged = Tree::from([("b", Tree::from([("d", Tree::from(2))]))]);
     let calls = [
         rig.call("agent.set", "a.b.c", Tree::from(1)),
@@ -27,16 +27,16 @@ pub(crate) fn a_value_is_set_merged_deleted_and_reset_by_its_path(sizing: Sizing
     assert_eq!(rig.at("seen"), Some(Tree::from(9)), "only what the path names is reset");
 }
 
-pub(crate) fn a_later_instruction_sees_what_an_earlier_one_made(sizing: Sizing) {
-    let mut rig = Rig::new(sizing);
+pub(crate) fn a_later_instruction_sees_what_an_earlier_one_made<K: Kind>(terms: Terms) {
+    let mut rig = Rig::<K>::new(terms);
     let copy = Instruction::Copy { from: "n".to_owned(), to: "m".to_owned() };
     let call = rig.script(vec![add("n", 2), add("n", 3), copy, add("m", 1)]);
     let state = rig.answer(call).expect("it is done").state;
     assert_eq!((state.get("n"), state.get("m")), (Some(&Tree::from(5)), Some(&Tree::from(6))));
 }
 
-pub(crate) fn a_failure_stops_the_rest_and_restores_the_state(sizing: Sizing) {
-    let mut rig = Rig::new(sizing);
+pub(crate) fn a_failure_stops_the_rest_and_restores_the_state<K: Kind>(terms: Terms) {
+    let mut rig = Rig::<K>::new(terms);
     let before = rig.script(vec![set("n", Tree::from(1))]);
     let expect = Instruction::Expect { path: "n".to_owned(), value: Tree::from(1) };
     let fails = rig.script(vec![set("n", Tree::from(2)), expect, set("m", Tree::from(3))]);
@@ -48,8 +48,8 @@ pub(crate) fn a_failure_stops_the_rest_and_restores_the_state(sizing: Sizing) {
     assert_eq!((state.get("n"), state.get("m")), (Some(&Tree::from(11)), None));
 }
 
-pub(crate) fn a_signal_of_an_unknown_type_fails_alone(sizing: Sizing) {
-    let mut rig = Rig::new(sizing);
+pub(crate) fn a_signal_of_an_unknown_type_fails_alone<K: Kind>(terms: Terms) {
+    let mut rig = Rig::<K>::new(terms);
     let calls: Vec<_> = (0..30)
         .map(|at| {
             let kind = if at % 3 == 0 { "agent.sing" } else { "agent.add" };
@@ -69,8 +69,8 @@ pub(crate) fn a_signal_of_an_unknown_type_fails_alone(sizing: Sizing) {
     assert_eq!(rig.at("n"), Some(Tree::from(20)));
 }
 
-pub(crate) fn a_crash_fails_its_signal_alone_and_leaves_the_state(sizing: Sizing) {
-    let mut rig = Rig::new(sizing);
+pub(crate) fn a_crash_fails_its_signal_alone_and_leaves_the_state<K: Kind>(terms: Terms) {
+    let mut rig = Rig::<K>::new(terms);
     let calls: Vec<_> = (0..20)
         .map(|at| {
             let crash = (at == 7).then_some(Instruction::Crash);
