@@ -5,6 +5,7 @@
 
 mod operations;
 mod plain;
+mod running;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

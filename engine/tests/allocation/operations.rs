@@ -1,13 +1,14 @@
 //! Engines with everything that keeps queues.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::testing::Stepped;
 use engine::{
-    Batch, Builder, Detached, Engine, Handler, Item, Producer, Retry, Settled, Shards, Sizing,
-    Ticket, Verdict,
+    Batch, BatchEvent, Builder, Detached, Engine, Handler, Item, Producer, Retry, Settled, Shards,
+    Sizing, Ticket, Verdict,
 };
 
 use crate::allocations;
@@ -108,7 +109,9 @@ impl<const ENTITIES: bool> Handler for Doer<ENTITIES> {
     }
 }
 
-fn builder<const ENTITIES: bool>(away: &Away<ENTITIES>, sizing: Sizing) -> Builder<Doer<ENTITIES>> {
+type Jobs<const ENTITIES: bool> = Builder<Doer<ENTITIES>>;
+
+fn builder<const ENTITIES: bool>(away: &Away<ENTITIES>, sizing: Sizing) -> Jobs<ENTITIES> {
     let away = Arc::clone(away);
     Engine::builder(move |_| Doer { away: Arc::clone(&away) })
         .shards(Shards::Count(1))
@@ -131,10 +134,10 @@ struct Scene<const ENTITIES: bool> {
 }
 
 impl<const ENTITIES: bool> Scene<ENTITIES> {
-    fn new(sizing: Sizing) -> Self {
+    fn new(sizing: Sizing, change: impl FnOnce(Jobs<ENTITIES>) -> Jobs<ENTITIES>) -> Self {
         let away = Away::<ENTITIES>::default();
         away.lock().expect("one thread").reserve(16);
-        let engine = Stepped::new(builder(&away, sizing)).expect("the settings can work");
+        let engine = Stepped::new(change(builder(&away, sizing))).expect("the settings can work");
         let producer = engine.producer().expect("a lane");
         Self { engine, producer, away, tickets: Vec::with_capacity(256) }
     }
@@ -169,9 +172,11 @@ impl<const ENTITIES: bool> Scene<ENTITIES> {
     }
 }
 
-fn everything_together_allocates_nothing<const ENTITIES: bool>() {
+fn everything_together_allocates_nothing<const ENTITIES: bool>(
+    change: impl Fn(Jobs<ENTITIES>) -> Jobs<ENTITIES>,
+) {
     for sizing in [Sizing::Single, Sizing::Fixed(2), Sizing::Fixed(100), Sizing::default()] {
-        let mut scene = Scene::<ENTITIES>::new(sizing);
+        let mut scene = Scene::<ENTITIES>::new(sizing, &change);
         for _ in 0..8 {
             scene.round();
         }
@@ -197,12 +202,26 @@ fn everything_together_allocates_nothing<const ENTITIES: bool>() {
 
 #[test]
 fn calls_retries_merges_follow_ups_and_batches_taken_along_allocate_nothing_after_warm_up() {
-    everything_together_allocates_nothing::<false>();
+    everything_together_allocates_nothing::<false>(|builder| builder);
 }
 
 #[test]
 fn with_entities_they_allocate_nothing_either() {
-    everything_together_allocates_nothing::<true>();
+    everything_together_allocates_nothing::<true>(|builder| builder);
+}
+
+#[test]
+fn somebody_who_watches_all_that_makes_it_allocate_nothing_either() {
+    let seen = Arc::new(AtomicU64::new(0));
+    let sees = || {
+        let seen = Arc::clone(&seen);
+        move |_: &BatchEvent| {
+            seen.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    everything_together_allocates_nothing::<false>(|builder| builder.observer(sees()));
+    everything_together_allocates_nothing::<true>(|builder| builder.observer(sees()));
+    assert!(seen.load(Ordering::Relaxed) > 0, "there was something to see");
 }
 
 /// An item that may expire.
