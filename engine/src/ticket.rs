@@ -151,8 +151,8 @@ impl<R, E> Future for Ticket<R, E> {
 /// Waits for what becomes of many items: see [`Producer::call_all`](crate::Producer::call_all) and
 /// [`Producer::route`](crate::Producer::route). The answers come in the order of the items.
 ///
-/// Up to four take no allocation. More take one when they are called, if it is known then how many they are,
-/// and one for their answers.
+/// Up to four take no allocation. More take one when they are called, or four when they are routed, if it is
+/// known then how many they are, and one for their answers.
 #[must_use = "nobody hears the answers if it is dropped"]
 pub struct Tickets<R, E> {
     legs: SmallVec<[Leg<R, E>; FEW]>,

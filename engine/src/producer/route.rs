@@ -24,7 +24,8 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
     /// pushed, those that it has not taken fail as [`Failure::Stopped`]. In the engine's numbers each leg
     /// counts as an item.
     ///
-    /// Allocates nothing for up to four legs.
+    /// Allocates nothing for up to four legs. For more it allocates four times, if the lower bound of the legs'
+    /// [`size_hint`](Iterator::size_hint) is right, and their answers once more.
     ///
     /// # Errors
     ///
@@ -69,7 +70,7 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
             return refuse(refusal.of(()), legs);
         }
         // Where each goes; none where nobody knows its destination.
-        let mut shards: SmallVec<[Option<usize>; FEW]> = SmallVec::new();
+        let mut shards = SmallVec::<[_; FEW]>::with_capacity(legs.len());
         for leg in &legs {
             let known = self.entrance.knows.as_ref().is_none_or(|knows| knows(leg));
             shards.push(known.then(|| self.shard_of(leg)));
@@ -78,7 +79,7 @@ impl<T: Item, R, E, S: BuildHasher> Producer<T, R, E, S> {
             return refuse(cause, legs);
         }
         // A slot for each before the first goes.
-        let mut asked = SmallVec::<[_; FEW]>::new();
+        let mut asked = SmallVec::<[_; FEW]>::with_capacity(legs.len());
         for shard in shards.iter().flatten() {
             match self.entrance.ask(*shard) {
                 Some(ends) => asked.push(ends),

@@ -252,6 +252,15 @@ fn a_route_to_four_destinations_allocates_nothing_until_all_is_heard() {
 }
 
 #[test]
+fn a_longer_route_allocates_four_times_and_once_for_the_answers() {
+    for legs in [5, 40] {
+        let counts =
+            asking(legs, |producer, nth| producer.route(jobs(nth, legs)).expect("there is room"));
+        assert_eq!(counts, [(5 * (ROUNDS - WARM), 0); 3], "{legs} legs");
+    }
+}
+
+#[test]
 fn four_calls_at_once_allocate_nothing_and_more_once_for_the_ticket_and_once_for_the_answers() {
     for (calls, allocations) in [(1, 0), (4, 0), (5, 2), (40, 2)] {
         let counts = asking(calls, |producer, nth| {
