@@ -244,6 +244,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let expires = slip.expires.max(newer.expires);
         let moved = expires != slip.expires;
         slip.expires = expires;
+        self.nodes[at].asked = self.nodes[at].asked.or(hurry);
         self.count_in(at, 1);
         if moved && T::EXPIRES {
             self.expiries.cancel(at);

@@ -4,6 +4,7 @@ use super::Queues;
 use super::domain::Domain;
 use super::node::Node;
 use crate::item::Item;
+use crate::key_queue::KeyQueue;
 use crate::nanos::Nanos;
 use crate::table::{At, NOWHERE};
 use crate::verdict::Trigger;
@@ -35,7 +36,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// The batch of an item goes at the end of this drain; if it is behind others in the chain of its
     /// entity, theirs does, and its own as soon as those are settled.
     pub(super) fn hurry_item(&mut self, at: At, trigger: Trigger) {
-        let Node { key, domain, listed, .. } = self.nodes[at];
+        let node = &mut self.nodes[at];
+        node.asked.get_or_insert(trigger);
+        let Node { key, domain, listed, .. } = *node;
         if listed {
             return self.hurry(key, trigger);
         }
@@ -46,12 +49,13 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
-    /// As [`hurry_item`](Self::hurry_item), for everything of a key that is behind others.
-    pub(super) fn hurry_behind(&mut self, key: At) {
+    /// As [`hurry_item`](Self::hurry_item), for everything of some keys. (Where keys are domains nothing is
+    /// behind others, nor taken out of its batch again: it is enough to seal that.)
+    pub(super) fn hurry_all(&mut self, trigger: Trigger, of: impl Fn(&KeyQueue) -> bool) {
         if T::ENTITIES {
             for at in 0..self.nodes.places() {
-                if self.nodes.get(at).is_some_and(|node| node.key == key && !node.listed) {
-                    self.hurry_item(at, Trigger::Flush);
+                if self.nodes.get(at).is_some_and(|node| of(&self.keys[node.key])) {
+                    self.hurry_item(at, trigger);
                 }
             }
         }
@@ -149,30 +153,14 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let mut at = self.domains[domain].head;
         while at != NOWHERE {
             if self.nodes[at].listed {
-                if self.domains[domain].urgent.is_none() {
-                    self.domains[domain].urgent = self.asked(at);
-                }
+                let asked = self.nodes[at].asked;
                 self.unlist(at);
-                self.domains[domain].behind += 1;
+                let record = &mut self.domains[domain];
+                record.behind += 1;
+                record.urgent = record.urgent.or(asked);
             }
             self.recount(at);
             at = self.nodes[at].chain_after;
         }
-    }
-
-    /// Why a node's batch is to go at once, if somebody asked for that.
-    fn asked(&self, at: At) -> Option<Trigger> {
-        let node = &self.nodes[at];
-        let trigger = if self.is_in_open_batch(node) {
-            self.keys[node.key].urgent
-        } else {
-            let mut last = at;
-            while self.nodes[last].cut.is_none() && self.nodes.links(last).after != NOWHERE {
-                last = self.nodes.links(last).after;
-            }
-            self.nodes[last].cut
-        };
-        use Trigger::{Call, Flush, Patience, Resume};
-        trigger.filter(|trigger| matches!(trigger, Call | Flush | Patience | Resume))
     }
 }

@@ -61,6 +61,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         if let Some(key) = self.keys.find(hash)
             && self.keys[key].paused
         {
+            self.hurry_all(Trigger::Resume, |of| of.hash == hash);
             self.resume_key(key);
             self.recount_behind();
         }
@@ -91,6 +92,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
     /// Everything goes on, keys that were paused by themselves too.
     pub(crate) fn resume_all(&mut self) {
         let was_paused = std::mem::replace(&mut self.paused, false);
+        self.hurry_all(Trigger::Resume, |of| was_paused || of.paused);
         for key in self.keys.places() {
             if was_paused || self.keys[key].paused {
                 self.resume_key(key);
@@ -167,7 +169,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         let left = match hash {
             Some(hash) => self.keys.find(hash).map_or(0, |key| {
                 self.seal(key, Trigger::Flush);
-                self.hurry_behind(key);
+                self.hurry_all(Trigger::Flush, |of| of.hash == hash);
                 u64::from(self.keys[key].items)
             }),
             None => {

@@ -101,6 +101,8 @@ pub(crate) struct Node<T, R, E> {
     pub(crate) epoch: u32,
     /// It is the last of its batch, which goes because of this.
     pub(crate) cut: Option<Trigger>,
+    /// It is itself to go at once, and why: also when it is taken out of its batch again.
+    pub(crate) asked: Option<Trigger>,
     /// Neighbours in the entity's chain.
     pub(crate) chain_before: At,
     pub(crate) chain_after: At,
@@ -118,6 +120,7 @@ impl<T, R, E> Node<T, R, E> {
             listed: false,
             epoch: 0,
             cut: None,
+            asked: None,
             chain_before: NOWHERE,
             chain_after: NOWHERE,
         }
