@@ -267,8 +267,8 @@ impl From<Misfit> for TuneError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlushError {
-    /// The key, or for a flush of everything any key, is paused or was paused meanwhile: what waits would
-    /// never be settled.
+    /// The key, or for a flush of everything any key, is paused or was paused meanwhile, or a paused one comes
+    /// before it in the order of an entity: what waits would never be settled.
     #[error("a paused key can't be flushed")]
     Paused,
     /// The engine keeps no queues: start it with [`Builder::queues`](crate::Builder::queues).

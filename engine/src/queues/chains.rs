@@ -146,6 +146,9 @@ impl<T: Item, R, E> Queues<T, R, E> {
             Some(trigger) => self.seal(key, trigger),
             None => self.lingers_until(key, due),
         }
+        if self.keys[key].paused {
+            self.give_up_behind(domain);
+        }
     }
 
     /// All items of an entity out of their keys' lists.

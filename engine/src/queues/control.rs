@@ -3,11 +3,11 @@
 use crossbeam_channel::Sender;
 
 use super::Queues;
-use super::node::Slip;
+use super::node::{Node, Slip};
 use crate::error::{ControlError, FlushError};
 use crate::item::Item;
 use crate::nanos::Nanos;
-use crate::table::At;
+use crate::table::{At, NOWHERE};
 use crate::verdict::{Failure, Trigger};
 
 /// Somebody who waits until everything that was accepted before is settled.
@@ -28,6 +28,11 @@ impl Flush {
     /// Whether items of this key's hash are among those that are to be settled.
     fn concerns(&self, hash: u64) -> bool {
         self.hash.is_none_or(|of| of == hash)
+    }
+
+    /// Whether an item that is not settled is one of those that are left.
+    fn waits_for<R, E>(&self, slip: &Slip<R, E>) -> bool {
+        self.left.is_some() && slip.arrival <= self.until && self.concerns(slip.hash)
     }
 }
 
@@ -53,6 +58,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
         self.recount_key(key);
         self.recount_behind();
         self.give_up_flushes(|flush| flush.concerns(hash));
+        self.give_up_all_behind();
         Ok(!was_paused)
     }
 
@@ -144,6 +150,33 @@ impl<T: Item, R, E> Queues<T, R, E> {
         }
     }
 
+    /// As [`give_up_behind`](Self::give_up_behind), for all entities.
+    fn give_up_all_behind(&mut self) {
+        if !T::ENTITIES || self.flushes.is_empty() {
+            return;
+        }
+        for at in 0..self.nodes.places() {
+            if let Some(&Node { key, domain, chain_before: NOWHERE, .. }) = self.nodes.get(at)
+                && self.keys[key].paused
+            {
+                self.give_up_behind(domain);
+            }
+        }
+    }
+
+    /// What comes first of an entity is of a paused key: flushes of what is behind that would not be complete
+    /// before it goes on.
+    pub(super) fn give_up_behind(&mut self, domain: At) {
+        let mut at = self.domains[domain].head;
+        while at != NOWHERE && !self.flushes.is_empty() {
+            let Node { ref slip, chain_after, .. } = self.nodes[at];
+            for flush in self.flushes.extract_if(.., |flush| flush.waits_for(slip)) {
+                let _ = flush.done.send(Err(FlushError::Paused));
+            }
+            at = chain_after;
+        }
+    }
+
     /// Flushes whose time is up.
     pub(super) fn forget_flushes(&mut self) {
         for flush in self.flushes.extract_if(.., |flush| flush.deadline <= self.now) {
@@ -153,6 +186,7 @@ impl<T: Item, R, E> Queues<T, R, E> {
 
     /// The lanes are drained so far.
     pub(crate) fn advance_flushes(&mut self, heads: impl Fn(usize) -> u64) {
+        let mut counted = false;
         for at in (0..self.flushes.len()).rev() {
             if self.flushes[at].left.is_some() {
                 continue;
@@ -160,7 +194,11 @@ impl<T: Item, R, E> Queues<T, R, E> {
             let tails = &self.flushes[at].tails;
             if (0..tails.len()).all(|lane| heads(lane) >= tails[lane]) {
                 self.count_what_is_left(at);
+                counted = true;
             }
+        }
+        if counted {
+            self.give_up_all_behind();
         }
     }
 
@@ -194,10 +232,8 @@ impl<T: Item, R, E> Queues<T, R, E> {
     pub(super) fn note_settled(&mut self, slip: &Slip<R, E>) {
         for at in (0..self.flushes.len()).rev() {
             let flush = &mut self.flushes[at];
-            let concerned = flush.concerns(slip.hash);
-            if let Some(left) = &mut flush.left
-                && concerned
-                && slip.arrival <= flush.until
+            if flush.waits_for(slip)
+                && let Some(left) = &mut flush.left
             {
                 *left -= 1;
                 self.end_flush_if_done(at);

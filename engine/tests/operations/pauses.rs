@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engine::{
-    AfterPanic, ControlError, Detached, Failure, FlushError, Item, Order, ShardBy, Shards, Sizing,
-    Snapshot, Trigger, Verdict,
+    AfterPanic, ControlError, Detached, EngineProducer, Failure, FlushError, Item, Order, ShardBy,
+    Shards, Sizing, Snapshot, Trigger, Verdict,
 };
 
 use crate::scene::{
-    Book, ENTITIES, Hand, Op, acting, at_rest, conserved, handling, numbers, panic_quietly,
+    Actor, Book, ENTITIES, Hand, Op, acting, at_rest, conserved, handling, numbers, panic_quietly,
     punctual, run_out, stepped,
 };
 
@@ -412,4 +412,76 @@ fn a_key_that_could_not_be_paused_is_paused_nowhere() {
     }
     assert_eq!(engine.pause(&99), Err(ControlError::NoRoom));
     assert_eq!(engine.flush(&99, MINUTE), Ok(()), "it is not paused");
+}
+
+/// Settles all but what is of key 9, which is taken along.
+fn taking_nines_along(
+    away: &Book<Detached<Op<ENTITIES>, i64, &'static str>>,
+) -> impl for<'b> FnMut(Hand<'b, Op<ENTITIES>>) -> engine::Settled<'b> + Clone + use<> {
+    let away = away.clone();
+    handling(move |hand: Hand<'_, Op<ENTITIES>>| {
+        if hand.key() == 9 {
+            let (settled, detached) = hand.detach().expect("there is a credit");
+            away.note(detached);
+            return settled;
+        }
+        hand.settle_each(|op| Verdict::Done(op.n))
+    })
+}
+
+#[test]
+fn a_flush_of_what_stands_behind_a_paused_key_of_its_entity_is_an_error_however_it_came_to_that() {
+    let away = Book::new();
+    let push = |producer: &mut EngineProducer<Actor<Op<ENTITIES>>>, pairs: &[(u64, u64)]| {
+        for &(key, entity) in pairs {
+            producer.try_push(Op::new(key, 0).of(entity)).expect("there is room");
+        }
+    };
+    let builder = acting(taking_nines_along(&away)).in_flight_max(1).in_flight_for(MINUTE);
+    let (mut engine, mut producer) = stepped(builder);
+    let paused = Some(Err(FlushError::Paused));
+
+    // It was paused before.
+    engine.pause(&1).expect("there are queues");
+    push(&mut producer, &[(1, 7), (2, 7), (2, 8)]);
+    let (behind, other) = (engine.flush(&2).expect("queues"), engine.flush(&3).expect("queues"));
+    engine.settle();
+    assert_eq!((behind.outcome(), other.outcome()), (paused, Some(Ok(()))));
+    engine.resume(&1).expect("there are queues");
+    engine.settle();
+    assert_eq!(engine.snapshot().done, 3);
+
+    // It is paused meanwhile.
+    push(&mut producer, &[(9, 7), (1, 7), (2, 7), (3, 7), (9, 8), (4, 8)]);
+    producer.flush().expect("there is room");
+    engine.settle();
+    let before = engine.flush(&1).expect("there are queues");
+    let behind = [2, 3].map(|key| engine.flush(&key).expect("there are queues"));
+    let other = engine.flush(&4).expect("there are queues");
+    engine.settle();
+    assert!(behind.iter().all(|flush| flush.outcome().is_none()), "they wait for what is away");
+    engine.pause(&1).expect("there are queues");
+    engine.settle();
+    assert_eq!(before.outcome(), paused);
+    assert_eq!(behind.map(|flush| flush.outcome()), [paused, paused]);
+    assert_eq!(other.outcome(), None);
+    away.take().into_iter().for_each(|batch| batch.settle_each(|op| Verdict::Done(op.n)));
+    engine.resume(&1).expect("there are queues");
+    engine.settle();
+    assert_eq!((other.outcome(), engine.snapshot().done), (Some(Ok(())), 9));
+
+    // What it stands behind comes to be the first of its entity.
+    engine.pause(&1).expect("there are queues");
+    push(&mut producer, &[(9, 7), (3, 7), (1, 7), (2, 7)]);
+    producer.flush().expect("there is room");
+    engine.settle();
+    let behind = engine.flush(&2).expect("there are queues");
+    engine.settle();
+    assert_eq!(behind.outcome(), None, "it waits for what is away");
+    away.take().into_iter().for_each(|batch| batch.settle_each(|op| Verdict::Done(op.n)));
+    engine.settle();
+    assert_eq!(behind.outcome(), paused);
+    engine.resume(&1).expect("there are queues");
+    engine.settle();
+    assert_eq!(at_rest(engine).done, 13);
 }
