@@ -5,7 +5,8 @@
 //! follow-ups; nothing is taken up that is paused, has expired, backs off, or is away; attempts are counted;
 //! batches are of one key, no larger and no heavier than they may be; no two items bear one name; whoever
 //! waits for an item is told what became of it, and those tried too often are dead letters. Where batches are
-//! decided as one, nobody fails for what another has done. What an observer hears adds up to what the snapshot
+//! decided as one, nobody fails for what another has done. A key has as many items as it may, and no item is
+//! refused while it has fewer. What an observer hears adds up to what the snapshot
 //! says.
 
 mod heard;
@@ -24,7 +25,7 @@ use engine::{
 use crate::dice::Dice;
 use crate::seeded::Seeded;
 use heard::Heard;
-use job::{ABSORBS, Away, Doer, ENTITIES, EXPIRES, Job, LEDGER, WEIGHS};
+use job::{ABSORBS, Away, Doer, ENTITIES, EXPIRES, Job, Key, LEDGER, WEIGHS};
 use ledger::{Final, Ledger, Terms};
 
 /// A run of the kind that its seed says.
@@ -101,6 +102,7 @@ impl<const CAN: u8> Run<CAN> {
         let entities = CAN & ENTITIES != 0;
         let waived = !entities && dice.once_in(4);
         let weight_max = if CAN & WEIGHS != 0 { dice.one_of(&[5, 40]) } else { 1_000 };
+        let key_items_max = dice.one_of(&[3, 1_000_000]);
         let (keys, open_keys) = (dice.one_of(&[1, 3, 12]), dice.one_of(&[2, 64]));
         let isolates = dice.once_in(2);
         let taken = away.clone();
@@ -124,7 +126,7 @@ impl<const CAN: u8> Run<CAN> {
             .retry(retry)
             .order(if waived { Order::Waived } else { Order::Kept })
             .held_items_max(dice.one_of(&[1, 10, 1_000]))
-            .key_items_max(dice.one_of(&[3, 1_000_000]))
+            .key_items_max(key_items_max)
             .batch_weight_max(weight_max)
             .follow_ups(follow_ups, 2)
             .in_flight_max(in_flight_max)
@@ -151,6 +153,8 @@ impl<const CAN: u8> Run<CAN> {
                 expires: CAN & EXPIRES != 0,
                 short: lane_items == 4,
                 isolates,
+                key_items_max: key_items_max.into(),
+                entities,
             });
         });
         let producers = (0..lanes).map(|_| engine.producer().expect("a lane is free")).collect();
@@ -309,12 +313,18 @@ impl<const CAN: u8> Run<CAN> {
 
     fn turn(&mut self) {
         self.note_time();
-        self.engine.turn();
+        self.turn_shards();
+    }
+
+    fn turn_shards(&mut self) -> bool {
+        let worked = self.engine.turn();
+        told(Ledger::end_turn);
+        worked
     }
 
     fn settle(&mut self) {
         self.note_time();
-        self.engine.settle();
+        while self.turn_shards() {}
         let next = self.engine.next_deadline();
         assert!(next.is_none_or(|next| next > self.engine.now()), "nothing is overdue");
         told(|ledger| ledger.check_backoffs(next));
@@ -342,7 +352,7 @@ impl<const CAN: u8> Run<CAN> {
 
     fn pause(&mut self) {
         let key = self.ask();
-        self.engine.pause(&key).expect("the engine is open");
+        self.engine.pause(&Key::number(key)).expect("the engine is open");
         if self.ample {
             told(|ledger| ledger.pause(key, true));
         }
@@ -350,7 +360,7 @@ impl<const CAN: u8> Run<CAN> {
 
     fn resume(&mut self) {
         let key = self.ask();
-        self.engine.resume(&key).expect("the engine is open");
+        self.engine.resume(&Key::number(key)).expect("the engine is open");
         told(|ledger| ledger.pause(key, false));
     }
 
@@ -362,7 +372,7 @@ impl<const CAN: u8> Run<CAN> {
 
     fn flush(&mut self) {
         let key = self.ask();
-        drop(self.engine.flush(&key).expect("the engine is open"));
+        drop(self.engine.flush(&Key::number(key)).expect("the engine is open"));
     }
 
     fn cancel(&mut self) {
@@ -432,11 +442,12 @@ impl<const CAN: u8> Run<CAN> {
         self.ask();
         self.note_time();
         // What was asked for before is heard in it, and everything is paused.
-        self.engine.turn();
+        self.turn_shards();
         told(|ledger| ledger.taken_up = 0);
         self.engine.step();
+        told(Ledger::decide_at_hand);
         // Every shard has its turn, and finds itself paused.
-        self.engine.turn();
+        self.turn_shards();
         told(|ledger| assert!(ledger.taken_up <= 1, "a step handles one item"));
         if self.dice.once_in(2) {
             self.resume_all();

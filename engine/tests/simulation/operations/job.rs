@@ -1,6 +1,7 @@
 //! Items that say what shall become of them, and the handler that does as they say.
 
 use std::cell::RefCell;
+use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,6 +15,35 @@ pub(crate) const EXPIRES: u8 = 1;
 pub(crate) const ENTITIES: u8 = 2;
 pub(crate) const WEIGHS: u8 = 4;
 pub(crate) const ABSORBS: u8 = 8;
+
+/// An item's key, which is heard of when a shard hashes it.
+#[derive(Clone, Copy, Debug, Eq)]
+pub(crate) struct Key {
+    number: u64,
+    of: u64,
+}
+
+impl Key {
+    /// Of no item.
+    pub(crate) fn number(number: u64) -> Self {
+        Self { number, of: NOBODY }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Hash for Key {
+    fn hash<S: Hasher>(&self, state: &mut S) {
+        if self.of != NOBODY {
+            judged(|ledger| ledger.look_at(self.of));
+        }
+        self.number.hash(state);
+    }
+}
 
 /// One item.
 #[derive(Debug)]
@@ -66,14 +96,14 @@ impl<const CAN: u8> Drop for Job<CAN> {
 }
 
 impl<const CAN: u8> Item for Job<CAN> {
-    type Key<'a> = u64;
+    type Key<'a> = Key;
     const EXPIRES: bool = CAN & EXPIRES != 0;
     const ENTITIES: bool = CAN & ENTITIES != 0;
     const WEIGHS: bool = CAN & WEIGHS != 0;
     const ABSORBS: bool = CAN & ABSORBS != 0;
 
-    fn key(&self) -> u64 {
-        self.key
+    fn key(&self) -> Key {
+        Key { number: self.key, of: self.id }
     }
 
     fn entity(&self) -> Option<u64> {

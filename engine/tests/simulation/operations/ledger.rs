@@ -1,11 +1,14 @@
 //! What is known of every item of an engine with operations, and what must hold of it.
 
+mod limit;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use engine::{Failure, ItemId, Nanos, Retry, Snapshot, Trigger, Tunables};
 
 use super::job::{AS_ONE, GONE, Job, NOBODY};
+use limit::{Full, Limit};
 
 /// What an item shall come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +62,12 @@ struct Entry {
     cancelled: bool,
     /// The hook of dead letters was given it.
     buried: bool,
+    /// No shard has taken it in yet.
+    in_lane: bool,
+    /// Its batch, which was taken along, is given up then.
+    until: Nanos,
+    /// It found its key full.
+    full: Full,
 }
 
 /// The promises that hold for the run's settings.
@@ -78,6 +87,9 @@ pub(crate) struct Terms {
     pub(crate) short: bool,
     /// Batches may be decided as one, and the bad ones among their items are told apart.
     pub(crate) isolates: bool,
+    /// Items of a key that a shard may have.
+    pub(crate) key_items_max: u64,
+    pub(crate) entities: bool,
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +117,7 @@ pub(crate) struct Ledger {
     /// Items that handlers looked at since a turn began.
     pub(crate) taken_up: usize,
     paused: BTreeSet<u64>,
+    limit: Limit,
     pub(crate) closed: bool,
     /// Something did not hold; what, was printed.
     pub(crate) broken: bool,
@@ -144,7 +157,8 @@ impl Ledger {
     ) {
         self.accepted += 1;
         self.enter(id, way, key, domain, lives);
-        self.entry(id).is_bad = is_bad;
+        let entry = self.entry(id);
+        (entry.is_bad, entry.in_lane) = (is_bad, true);
         self.unseen.push(id);
         self.ways.entry((way, domain)).or_default().push_back(id);
     }
@@ -168,6 +182,7 @@ impl Ledger {
         let (attempts, not_before) = (0, Nanos::ZERO);
         let (state, gone, is_bad) = (State::Waits, false, false);
         let (name, not_after, cancelled, buried) = (None, Nanos::ZERO, false, false);
+        let (in_lane, until, full) = (false, Nanos::MAX, Full::No);
         let entry = Entry {
             way,
             key,
@@ -184,6 +199,9 @@ impl Ledger {
             not_after,
             cancelled,
             buried,
+            in_lane,
+            until,
+            full,
         };
         assert!(self.entries.insert(id, entry).is_none(), "identities are new");
     }
@@ -198,6 +216,7 @@ impl Ledger {
             if let Some(entry) = self.entries.get_mut(&id) {
                 assert!(!entry.gone, "#{id} is dropped twice");
                 entry.gone = true;
+                self.leave_key(id);
             }
         }
     }
@@ -231,7 +250,7 @@ impl Ledger {
         names: &[ItemId],
         trigger: Trigger,
     ) {
-        self.look_who_is_gone();
+        self.decide_at_hand();
         let Terms { largest, weight_max, short, .. } = self.terms();
         assert!(!items.is_empty() && items.len() <= largest, "{} items", items.len());
         assert!(items.iter().all(|job| job.key == items[0].key), "one key: {items:?}");
@@ -246,6 +265,7 @@ impl Ledger {
             assert_eq!(whose, job.id, "{name} is another's name");
             let was = self.entry(job.id).name.replace(*name);
             assert!(was.is_none_or(|was| was == *name), "{job:?} was {was:?} and is {name}");
+            self.note_shard(job.id, name.shard());
             let entry = self.entry(job.id);
             assert!(matches!(entry.state, State::Waits | State::Tried), "{job:?} {entry:?}");
             assert!(!entry.gone, "it was dropped: {job:?}");
@@ -260,6 +280,7 @@ impl Ledger {
         terms.weight_max = tunables.batch_weight_max.unwrap_or(u64::MAX);
         terms.in_flight_max = tunables.in_flight_max as usize;
         terms.in_flight_for = tunables.in_flight_for.into();
+        terms.key_items_max = tunables.key_items_max.map_or(u64::MAX, u64::from);
     }
 
     /// A handler has taken a batch along, while so many were away.
@@ -268,15 +289,21 @@ impl Ledger {
         assert!(!one_shard || away < in_flight_max, "{away} of {in_flight_max} are away");
         let end = self.now.saturating_add(self.terms().in_flight_for);
         for id in ids {
-            self.entry(*id).state = State::Away(end);
+            let entry = self.entry(*id);
+            (entry.state, entry.until) = (State::Away(end), end);
         }
     }
 
     /// A batch is about to come back; or it is lost.
     pub(crate) fn come_back(&mut self, ids: &[u64], lost: bool) {
         self.between_turns = true;
+        let late = self.is_late(ids);
         for id in ids {
-            self.entry(*id).state = if lost { State::Lost } else { State::Tried };
+            let entry = self.entry(*id);
+            entry.state = if lost { State::Lost } else { State::Tried };
+            if !late {
+                entry.until = Nanos::MAX;
+            }
         }
     }
 
@@ -391,9 +418,9 @@ impl Ledger {
     pub(crate) fn begin_follow_ups(&mut self, by: u64) {
         let domain = self.entry(by).domain;
         self.accepted += self.emitted.len() as u64;
-        let first = self.first.entry(domain).or_default();
-        for id in self.emitted.drain(..).rev() {
-            first.push_front(id);
+        for id in std::mem::take(&mut self.emitted).into_iter().rev() {
+            self.join_key(id);
+            self.first.entry(domain).or_default().push_front(id);
         }
     }
 
@@ -418,7 +445,7 @@ impl Ledger {
             Err(Failure::Cancelled) => {
                 entry.cancelled && matches!(state, State::Waits | State::Tried)
             }
-            Err(Failure::KeyFull) => state == State::Waits,
+            Err(Failure::KeyFull) => entry.full != Full::No,
             Err(Failure::TimedOut) => {
                 state == State::Lost || matches!(state, State::Away(end) if end <= now)
             }
@@ -426,6 +453,8 @@ impl Ledger {
             Err(_) => false,
         };
         assert!(right, "#{id}: {outcome:?}, {entry:?}");
+        let full = outcome == Err(Failure::KeyFull);
+        assert!(full || entry.full != Full::Yes, "#{id}: {outcome:?}, {entry:?}");
     }
 
     /// What the engine says of itself, after a turn.
@@ -443,6 +472,7 @@ impl Ledger {
         }
         assert!(expires || snapshot.expired == 0, "{snapshot}");
         assert_eq!(snapshot.out_of_order, 0, "{snapshot}");
+        self.check_key_full(snapshot.key_full);
     }
 
     /// The engine has ended: everything is settled, and nothing is left of any item.
@@ -450,6 +480,7 @@ impl Ledger {
         assert!(!self.broken, "see above");
         self.look_who_is_gone();
         assert_eq!((last.accepted, last.waiting()), (self.accepted, 0), "{last}");
+        self.check_key_full(last.key_full);
         let left = self.entries.iter().find(|(_, entry)| !entry.gone);
         assert!(left.is_none(), "it was forgotten: {left:?}");
         let done = |id: &u64| self.entries[id].state == State::Decided(Final::Done);
