@@ -143,8 +143,8 @@ const FAST: u32 = 2_000_000;
 const MIDDLING: u32 = 1_000_000;
 /// Cells of fewer items than this, and of more than the fast, say how many.
 const SLOW: u32 = 500_000;
-/// Of a million keys, each comes eight times.
-const LONG: u32 = 8_000_000;
+/// Of a million keys, each comes four times.
+const LONG: u32 = 4_000_000;
 
 impl<T: Record> Contender<T> {
     const CROSSBEAM: Self = Self { peer: &CrossbeamMap, items: Items::Always(MIDDLING) };
