@@ -7,7 +7,7 @@ use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
 use crossbeam_utils::sync::{Parker, Unparker};
 use ringbuf::{SeqlockReader, SeqlockWriter, seqlock};
 
@@ -124,6 +124,30 @@ impl Worker {
         &self.post
     }
 
+    /// Waits for the answer to a request that was posted; `None` if none will come. The shard may end with
+    /// the request in its mailbox, which keeps it, and with it the end that the answer would come through:
+    /// that this is open says nothing.
+    pub(crate) fn hear<A>(&self, answer: &Receiver<A>) -> Option<A> {
+        select! {
+            recv(answer) -> heard => heard.ok(),
+            // What it has answered, it has answered before it ended.
+            recv(self.ended) -> _ => answer.try_recv().ok(),
+        }
+    }
+
+    /// As [`hear`](Self::hear), but not for longer than `within`.
+    pub(crate) fn hear_within<A>(
+        &self,
+        answer: &Receiver<A>,
+        within: Duration,
+    ) -> Result<A, RecvTimeoutError> {
+        select! {
+            recv(answer) -> heard => heard.map_err(|_| RecvTimeoutError::Disconnected),
+            recv(self.ended) -> _ => answer.try_recv().map_err(|_| RecvTimeoutError::Disconnected),
+            default(within) => Err(RecvTimeoutError::Timeout),
+        }
+    }
+
     /// Waits until the thread has ended; `false` if that takes longer than `within`.
     pub(crate) fn await_end(&self, within: Duration) -> bool {
         self.ended.recv_timeout(within) != Err(RecvTimeoutError::Timeout)
@@ -157,7 +181,7 @@ impl Worker {
     pub(crate) fn state(&self, within: Duration) -> (Counters, Histograms, Pin) {
         let mut seen = self.seen();
         if let Some(answer) = seen.pending.take() {
-            match answer.recv_timeout(within) {
+            match self.hear_within(&answer, within) {
                 Ok(histograms) => seen.sum.add(&histograms),
                 Err(RecvTimeoutError::Timeout) => seen.pending = Some(answer),
                 Err(RecvTimeoutError::Disconnected) => {}
@@ -203,8 +227,9 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Settled;
     use crate::entrance::Entrance;
-    use crate::handler::FromFn;
+    use crate::handler::{Batch, FromFn};
     use crate::home::Home;
     use crate::item::Item;
     use crate::machine::Machine;
@@ -212,12 +237,23 @@ mod tests {
     use crate::plan::Settings;
     use crate::router::{KeyHasher, Router, key_hasher};
     use crate::shard::{Close, Ends, Factory, Plain};
+    use crate::verdict::Verdict;
 
     struct Row(u64);
     impl Item for Row {
         type Key<'a> = u64;
         fn key(&self) -> u64 {
             self.0
+        }
+    }
+
+    struct Nothing;
+    impl Handler for Nothing {
+        type Item = Row;
+        type Reply = ();
+        type Error = ();
+        fn handle<'b>(&mut self, batch: Batch<'b, Self>) -> Settled<'b> {
+            batch.settle_each(|_| Verdict::Done(()))
         }
     }
 
@@ -228,6 +264,27 @@ mod tests {
         ends: Ends<H>,
     ) -> Result<Shard<H, KeyHasher, Plain<H>>, FactoryError> {
         Shard::new(shard, plan, entrance, ends, plan.batcher)
+    }
+
+    #[test]
+    fn an_ended_shard_answers_nothing_even_if_what_it_was_asked_is_kept() {
+        let (parker, _waker) = parker();
+        let plan = Plan::parse::<Row, (), ()>(&Settings::default(), &Machine::here())
+            .expect("the defaults are allowed");
+        let make = |_, _| Err("none today".into());
+        let mut worker =
+            Worker::spawn::<Nothing, KeyHasher, Plain<Nothing>>(ShardId(0), &plan, parker, make)
+                .expect("a thread can be had");
+        assert!(worker.await_handler().is_err());
+        let (kept, answer) = bounded(1);
+        assert_eq!(worker.hear(&answer), None);
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(worker.hear_within(&answer, hour), Err(RecvTimeoutError::Disconnected));
+        assert!(worker.await_end(hour));
+        kept.send(7).expect("there is room");
+        assert_eq!(worker.hear(&answer), Some(7), "it was answered before");
+        kept.send(8).expect("there is room");
+        assert_eq!(worker.hear_within(&answer, hour), Ok(8));
     }
 
     #[test]

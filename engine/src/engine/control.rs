@@ -110,7 +110,7 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
         }
         let clock = &self.entrance.clock;
         let deadline = clock.now().saturating_add(Nanos::from(within));
-        let mut waits: Vec<Receiver<_>> = Vec::new();
+        let mut waits: Vec<(usize, Receiver<_>)> = Vec::new();
         for shard in shards {
             let (done, wait) = bounded(1);
             let rest = deadline.saturating_sub(clock.now());
@@ -120,11 +120,11 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
                     Unasked::Full => FlushError::TimedOut,
                     Unasked::Ended => FlushError::Stopped,
                 })?;
-            waits.push(wait);
+            waits.push((shard, wait));
         }
-        waits.iter().try_for_each(|wait| {
+        waits.iter().try_for_each(|(shard, wait)| {
             let rest = deadline.saturating_sub(clock.now());
-            match wait.recv_timeout(rest.into()) {
+            match self.workers[*shard].hear_within(wait, rest.into()) {
                 Ok(outcome) => outcome,
                 Err(RecvTimeoutError::Timeout) => Err(FlushError::TimedOut),
                 Err(RecvTimeoutError::Disconnected) => Err(FlushError::Stopped),
@@ -148,7 +148,7 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
         for shard in 0..self.workers.len() {
             let (reply, stepped) = bounded(1);
             self.operate(shard, Operation::Step(reply))?;
-            if stepped.recv().map_err(|_| ControlError::Closed)? {
+            if self.workers[shard].hear(&stepped).ok_or(ControlError::Closed)? {
                 return Ok(true);
             }
         }
@@ -182,8 +182,12 @@ impl<H: Handler, S: BuildHasher> Engine<H, S> {
             (shard, self.operate(shard, operation(reply)).map(|()| said))
         };
         let asked: Vec<_> = shards.map(ask).collect();
-        let hear = |said: Receiver<_>| said.recv().unwrap_or(Err(ControlError::Closed));
-        asked.into_iter().map(|(shard, asked)| (shard, asked.and_then(hear))).collect()
+        let hear = |shard: usize, said: Receiver<_>| {
+            self.workers[shard].hear(&said).unwrap_or(Err(ControlError::Closed))
+        };
+        let heard =
+            |(shard, asked): (_, Result<_, _>)| (shard, asked.and_then(|said| hear(shard, said)));
+        asked.into_iter().map(heard).collect()
     }
 
     fn operate(&self, shard: usize, operation: Operation) -> Result<(), ControlError> {

@@ -63,7 +63,7 @@ impl<H: Handler, S> Engine<H, S> {
             // Not one that has stopped: it has nothing to hand over any more.
             if worker.post().ask(Request::Tune(wanted, heard)).is_ok() {
                 self.lanes.doorbell(shard).knock();
-                replies.push(reply);
+                replies.push((worker, reply));
             }
         }
         let told = !replies.is_empty();
@@ -71,7 +71,7 @@ impl<H: Handler, S> Engine<H, S> {
             *self.tuning.present.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
         }
         drop(turn);
-        let heard = replies.iter().filter(|reply| reply.recv().is_ok()).count();
+        let heard = replies.iter().filter(|(worker, reply)| worker.hear(reply).is_some()).count();
         if heard > 0 { Ok(()) } else { Err(TuneError::Closed) }
     }
 }
