@@ -12,7 +12,7 @@ use crate::nanos::Nanos;
 /// `jitter`, is left out, so that what failed together is not tried together again (M. Brooker,
 /// "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: "equal jitter" is a `jitter` of 0.5). A
 /// shard never sleeps for it: the item waits on the timer wheel, up to a tick of it longer (for a
-/// `longest` of up to a quarter of a second a millisecond at most).
+/// `longest` of up to a quarter of a second 2^20 ns at most, a little more than a millisecond).
 ///
 /// ```
 /// use engine::Retry;
