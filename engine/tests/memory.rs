@@ -259,6 +259,11 @@ fn windows_that_fill_close_and_fill_again_allocate_nothing() {
     }
 }
 
+/// Blocks, records and table ask for huge pages. Where such a page is part of what they have and was touched
+/// here and there, the system may put all of it into memory at any time. (A million
+/// items and keys, if they stayed, would be more than thirty megabytes.)
+const HUGE_PAGES: i64 = 3 * (2 << 20);
+
 #[test]
 fn more_keys_and_items_than_there_is_memory_for_go_early_and_take_no_more() {
     let _turn = turn();
@@ -270,7 +275,7 @@ fn more_keys_and_items_than_there_is_memory_for_go_early_and_take_no_more() {
     push_all(&mut engine, &mut producer, 20_000..MILLION);
     assert!(held() - before <= RUNNER, "{} bytes more", held() - before);
     if let (Some(before), Some(now)) = (resident_before, resident()) {
-        assert!(now - before <= 1 << 20, "{} bytes more in memory", now - before);
+        assert!(now - before <= (1 << 20) + HUGE_PAGES, "{} bytes more in memory", now - before);
     }
     let last = engine.shutdown();
     assert_eq!((last.accepted, last.done), (MILLION, MILLION));
